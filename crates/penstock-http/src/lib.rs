@@ -1,0 +1,21 @@
+//! HTTP/1.1 for servers, without I/O: bytes in, events out. No sockets, no clock, no allocation per request.
+//!
+//! [`Decoder`] turns the bytes of one connection into requests, [`HeadEncoder`] and [`BodyEncoder`] turn a
+//! response into bytes. [`forwarded`] and [`proxy_protocol`] read what a proxy says of its client.
+#![forbid(unsafe_code)]
+
+mod decode;
+mod encode;
+mod error;
+pub mod forwarded;
+mod framing;
+mod head;
+mod limits;
+pub mod proxy_protocol;
+
+pub use decode::{Decoder, Event};
+pub use encode::{BodyEncoder, HeadEncoder, ResponseError, Turn};
+pub use error::Refusal;
+pub use framing::RequestFraming;
+pub use head::{Field, RequestHead, Span, Version};
+pub use limits::Limits;

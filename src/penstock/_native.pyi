@@ -1,0 +1,95 @@
+"""The whole boundary between Python and the engine (crates/penstock-native), typed by hand."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypedDict
+
+class ListenerOptions(TypedDict):
+    """One listening socket, already bound and listening; the engine keeps the descriptor open while it runs."""
+
+    fd: int
+    kind: str  # "tcp" or "unix"
+    server_name: str  # SERVER_NAME when the request names no host
+    server_port: str  # SERVER_PORT; "" for a unix socket
+
+class StaticMount(TypedDict):
+    """Files below a URL prefix. Roots are tried in order; the first that has the file answers."""
+
+    prefix: str  # begins and ends with "/"
+    roots: Sequence[str]  # absolute directories
+    max_age: int  # seconds of Cache-Control for names without a hash; 0: "no-cache" with validators
+    immutable: str  # "hashed": names like app.3f2a1b4c5d6e.css get "immutable"; "never"
+    fall_through: bool  # a missing file goes on to the application instead of 404
+
+class EngineOptions(TypedDict):
+    """Everything that the engine is told. Times are seconds, sizes bytes, counts counts."""
+
+    listeners: Sequence[ListenerOptions]
+    threads: int  # at most this many call the application; at least 1
+    multiprocess: bool  # wsgi.multiprocess
+    max_connections: int
+    max_request_line: int
+    max_head: int
+    max_fields: int
+    max_body: int
+    body_memory: int  # a larger body goes to a temporary file
+    response_memory: int  # a larger unsent response goes to a temporary file
+    stream_body: bool  # wsgi.input reads from the client instead of whole bodies
+    temp_dir: str
+    head_timeout: float
+    body_timeout: float  # longest pause within a body
+    min_body_rate: int  # bytes a second, over the whole body, after the first body_timeout
+    keep_alive_timeout: float  # 0: close after each response
+    write_timeout: float  # longest time in which a client reads nothing
+    queue_size: int  # requests that may wait for a thread
+    queue_timeout: float  # longest time that a request may wait for a thread
+    forwarded_allow: Sequence[str]
+    proxy_protocol: bool
+    static: Sequence[StaticMount]
+    protected: Mapping[str, str]  # X-Accel-Redirect prefix -> directory; X-Sendfile paths must lie in one of them
+    access_log: str  # "" none, "-" standard output, else a path
+    access_log_format: str  # "combined", "json" or a format with Gunicorn's atoms
+    error_log_fd: int  # where the engine's own lines and tracebacks go; 2 is standard error
+    scoreboard_fd: int  # -1: none
+    scoreboard_slot: int
+
+class Engine:
+    """Serves one WSGI application from this process."""
+
+    def __init__(self, application: Callable[..., Any], options: EngineOptions) -> None:
+        """Checks the options. ValueError names the one that is wrong; nothing is started."""
+
+    def run(self, wakeup_fd: int = -1) -> None:
+        """Serves until stop(). To be called in the main thread, which it never uses for requests.
+
+        Python's signal handlers run in here: `wakeup_fd` is the reading end of what signal.set_wakeup_fd() writes to.
+        """
+
+    def stop(self, graceful_timeout: float) -> None:
+        """Asks run() to return: idle connections close, requests in flight get `graceful_timeout` seconds.
+
+        May be called from a signal handler or any thread; a second call shortens the time.
+        """
+
+    def reopen_logs(self) -> None:
+        """Opens the access log's path anew, after it was rotated."""
+
+    def stats(self) -> dict[str, int]:
+        """Counters since the start: connections, requests, responses by class, bytes, threads, queue."""
+
+class Scoreboard:
+    """Shared memory that the workers of one supervisor write and the supervisor reads."""
+
+    def __init__(self, workers: int, threads: int) -> None:
+        """Makes one for `workers` slots of `threads` cells each. OSError when memory is refused."""
+
+    def fileno(self) -> int:
+        """The descriptor to hand to workers (inheritable)."""
+
+    def read(self, slot: int) -> dict[str, Any]:
+        """One worker's counters, latency histogram and threads. IndexError when there is no such slot."""
+
+    def clear(self, slot: int) -> None:
+        """Empties a slot before another worker gets it."""
+
+def version() -> str:
+    """The engine's version; equal to the package's."""
