@@ -8,3 +8,14 @@ pub struct Refusal {
     /// One sentence for the log, for example `two Content-Length fields differ`.
     pub reason: &'static str,
 }
+
+impl Refusal {
+    pub(crate) const fn new(status: u16, reason: &'static str) -> Self {
+        Self { status, reason }
+    }
+
+    /// Malformed, or well-formed in a way that two readers could read differently.
+    pub(crate) const fn bad(reason: &'static str) -> Self {
+        Self::new(400, reason)
+    }
+}

@@ -4,6 +4,7 @@
 //! response into bytes. [`forwarded`] and [`proxy_protocol`] read what a proxy says of its client.
 #![forbid(unsafe_code)]
 
+mod characters;
 mod decode;
 mod encode;
 mod error;
@@ -13,8 +14,9 @@ mod head;
 mod limits;
 pub mod proxy_protocol;
 
+pub use characters::is_valid_host;
 pub use decode::{Decoder, Event};
-pub use encode::{BodyEncoder, HeadEncoder, ResponseError, Turn};
+pub use encode::{encode_early_hints, BodyEncoder, HeadEncoder, ResponseError, SuspendedHead, Turn};
 pub use error::Refusal;
 pub use framing::RequestFraming;
 pub use head::{Field, RequestHead, Span, Version};

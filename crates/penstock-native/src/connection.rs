@@ -1,0 +1,208 @@
+//! One client's connection and the request that is being read from it. Owned by the event loop while bytes are
+//! awaited, and by the thread that calls the application while a request is answered: never by both.
+use crate::body::Body;
+use crate::output::Output;
+use penstock_http::forwarded::Client;
+use penstock_http::{BodyEncoder, Decoder, RequestHead, Turn};
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// The socket and what still has to leave through it. Shared, because the loop goes on sending what a thread has
+/// produced while that thread produces more.
+pub struct Wire {
+    pub socket: OwnedFd,
+    output: Mutex<Output>,
+}
+
+impl Wire {
+    pub fn new(socket: OwnedFd) -> Self {
+        Self { socket, output: Mutex::default() }
+    }
+
+    /// The queue, locked. A thread that panicked while holding it has left it usable: every step is complete.
+    pub fn output(&self) -> MutexGuard<'_, Output> {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Peer {
+    /// None for unix sockets.
+    pub address: Option<IpAddr>,
+    pub port: u16,
+    /// It may speak for others (`forwarded_allow`).
+    pub trusted: bool,
+}
+
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The PROXY protocol's header must come first.
+    Proxy,
+    /// Between requests, or in the middle of a head.
+    Head,
+    /// In the middle of a body.
+    Body,
+    /// A request waits for a thread or is being answered.
+    Answering,
+    /// The response is complete and is leaving.
+    Sending,
+    /// Refused: what the client still sends is read and dropped for a moment, so that it can read the answer.
+    Lingering,
+}
+
+/// One connection.
+pub struct Connection {
+    pub wire: Arc<Wire>,
+    /// Its place in the loop's table.
+    pub slot: u32,
+    pub listener: u16,
+    pub peer: Peer,
+    pub phase: Phase,
+    pub decoder: Decoder,
+    /// Bytes that were read and not yet decoded.
+    pub input: Vec<u8>,
+    /// The request that is being read.
+    pub request: Option<Box<Request>>,
+    /// The kernel may hold more bytes: with edge-triggered events nobody will say so again.
+    pub readable: bool,
+    /// The client has closed its sending side.
+    pub ended: bool,
+    /// Close when the response has left.
+    pub close: bool,
+    /// At least one request has been read.
+    pub used: bool,
+    /// When to give up waiting for the client.
+    pub deadline: Instant,
+    /// When the current head or body began.
+    pub began: Instant,
+}
+
+/// A request, read whole.
+pub struct Request {
+    /// The bytes of its head.
+    pub bytes: Vec<u8>,
+    pub head: RequestHead,
+    pub body: Body,
+    /// When its last byte was read.
+    pub arrived: Instant,
+    /// What a trusted proxy says of the client.
+    pub client: Client,
+    /// See [`crate::routes::shape`].
+    pub shape: u64,
+    /// The status and fields of the response as encoded so far.
+    pub response_head: Vec<u8>,
+    /// The status that was sent; 0 before.
+    pub status: u16,
+    /// Body bytes handed over for the client.
+    pub body_sent: u64,
+}
+
+impl Request {
+    pub fn new(now: Instant) -> Self {
+        Self {
+            bytes: Vec::new(),
+            head: RequestHead::default(),
+            body: Body::Empty,
+            arrived: now,
+            client: Client::default(),
+            shape: 0,
+            response_head: Vec::new(),
+            status: 0,
+            body_sent: 0,
+        }
+    }
+
+    /// Forgets everything but its buffers.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.head.fields.clear();
+        self.body = Body::Empty;
+        self.client = Client::default();
+        self.response_head.clear();
+        self.status = 0;
+        self.body_sent = 0;
+    }
+
+    /// The value of the first field of this name; the name in lower case.
+    pub fn field(&self, name: &[u8]) -> Option<&[u8]> {
+        let field = self.head.fields.iter().find(|field| field.name.of(&self.bytes).eq_ignore_ascii_case(name))?;
+        Some(field.value.of(&self.bytes))
+    }
+
+    pub fn method(&self) -> &[u8] {
+        self.head.method.of(&self.bytes)
+    }
+
+    pub fn path(&self) -> &[u8] {
+        self.head.path.of(&self.bytes)
+    }
+
+    /// What this request says about its response.
+    pub fn turn(&self, close: bool) -> Turn {
+        Turn {
+            version: self.head.version,
+            head_only: self.method() == b"HEAD",
+            keep_alive: self.head.keep_alive && !close,
+        }
+    }
+}
+
+/// A complete request with the connection that it came from: what a thread takes to the application.
+pub struct Job {
+    pub connection: Box<Connection>,
+    pub request: Box<Request>,
+}
+
+/// Appends a small text response of our own, for refusals and for failures of the application.
+pub fn push_plain(output: &mut Output, turn: Turn, status: &[u8], retry_after: Option<u32>, date: &[u8]) -> bool {
+    let mut body = status.to_vec();
+    body.push(b'\n');
+    let start = output.tail().len();
+    let encoded = encode_plain_head(output.tail(), turn, status, retry_after, date, body.len() as u64);
+    let Ok(encoder) = encoded else {
+        output.tail().truncate(start);
+        return false;
+    };
+    if !encoder.is_bodiless() {
+        output.push_bytes(&body);
+    }
+    encoder.keep_alive()
+}
+
+fn encode_plain_head(
+    out: &mut Vec<u8>,
+    turn: Turn,
+    status: &[u8],
+    retry_after: Option<u32>,
+    date: &[u8],
+    length: u64,
+) -> Result<BodyEncoder, penstock_http::ResponseError> {
+    let mut head = penstock_http::HeadEncoder::start(out, turn, status)?;
+    head.field(b"Content-Type", b"text/plain; charset=utf-8")?;
+    if let Some(seconds) = retry_after {
+        head.field(b"Retry-After", itoa::Buffer::new().format(seconds).as_bytes())?;
+    }
+    head.finish(date, Some(length))
+}
+
+/// The status line's text for the statuses that we send by ourselves.
+pub fn status_text(status: u16) -> &'static [u8] {
+    match status {
+        400 => b"400 Bad Request",
+        408 => b"408 Request Timeout",
+        413 => b"413 Content Too Large",
+        414 => b"414 URI Too Long",
+        417 => b"417 Expectation Failed",
+        421 => b"421 Misdirected Request",
+        431 => b"431 Request Header Fields Too Large",
+        501 => b"501 Not Implemented",
+        503 => b"503 Service Unavailable",
+        504 => b"504 Gateway Timeout",
+        505 => b"505 HTTP Version Not Supported",
+        _ => b"500 Internal Server Error",
+    }
+}

@@ -1,0 +1,237 @@
+//! What Python sees: `Engine` and `Scoreboard`.
+use crate::access_log::AccessLog;
+use crate::environ::ListenerNames;
+use crate::event_loop::EventLoop;
+use crate::hub::{Hub, Settings};
+use crate::options::EngineOptions;
+use crate::raw;
+use crate::scoreboard::{self, Counter, SlotSnapshot};
+use crate::static_files::{Mount, StaticFiles};
+use crate::threads::Crew;
+use crate::wsgi::Application;
+use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+use rustix::event::{poll, PollFd, PollFlags};
+use rustix::io::Errno;
+use rustix::net::sockopt::set_tcp_nodelay;
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Serves one WSGI application from this process.
+#[pyclass(module = "penstock._native")]
+pub struct Engine {
+    hub: Arc<Hub>,
+    crew: Arc<Crew>,
+    has_run: Mutex<bool>,
+}
+
+#[pymethods]
+impl Engine {
+    #[new]
+    fn new(py: Python<'_>, application: Py<PyAny>, options: EngineOptions) -> PyResult<Self> {
+        let settings = Settings::new(&options).map_err(PyValueError::new_err)?;
+        let (threads, multiprocess) = (settings.threads, options.multiprocess);
+        let files = static_files(&options)?;
+        let access_log = match options.access_log.as_str() {
+            "" => None,
+            path => Some(AccessLog::open(path, &options.access_log_format).map_err(PyValueError::new_err)?),
+        };
+        let (board, slot) = match options.scoreboard_fd {
+            // Counting into memory of our own is simpler than asking each time whether to count.
+            -1 => (scoreboard::Scoreboard::create(1, threads)?, 0),
+            number => (scoreboard::Scoreboard::open(raw::duplicate(number)?)?, options.scoreboard_slot),
+        };
+        let error_log = raw::duplicate(options.error_log_fd)?;
+        let hub = Arc::new(Hub::new(settings, files, access_log, error_log, board, slot)?);
+        let cells: Vec<_> = (0..threads).map_while(|index| hub.scoreboard.thread(index)).collect();
+        if cells.len() < threads {
+            return Err(PyValueError::new_err("the scoreboard has fewer threads than this engine"));
+        }
+        let mut listeners = Vec::new();
+        let mut names = Vec::new();
+        for listener in options.listeners {
+            let socket: OwnedFd = raw::duplicate(listener.fd)?;
+            let unix = match listener.kind.as_str() {
+                "unix" => true,
+                "tcp" => false,
+                other => return Err(PyValueError::new_err(format!("a listener's kind is tcp or unix, not {other:?}"))),
+            };
+            if !unix {
+                // Accepted connections inherit it.
+                set_tcp_nodelay(&socket, true).map_err(io::Error::from)?;
+            }
+            rustix::io::ioctl_fionbio(&socket, true).map_err(io::Error::from)?;
+            listeners.push((socket, unix));
+            names.push(ListenerNames {
+                server_name: listener.server_name,
+                server_port: listener.server_port,
+                multithread: threads > 1,
+                multiprocess,
+            });
+        }
+        if listeners.is_empty() {
+            return Err(PyValueError::new_err("listeners is empty"));
+        }
+        let application = Application::new(py, application, &names)?;
+        let event_loop = EventLoop::new(hub.clone(), listeners)?;
+        let crew = Crew::new(hub.clone(), event_loop, application, cells);
+        Ok(Self { hub, crew, has_run: Mutex::new(false) })
+    }
+
+    /// Serves until stop(); how many requests are still inside the application then.
+    #[pyo3(signature = (wakeup_fd=-1))]
+    fn run(&self, py: Python<'_>, wakeup_fd: i32) -> PyResult<usize> {
+        if std::mem::replace(&mut *self.has_run.lock().unwrap_or_else(PoisonError::into_inner), true) {
+            return Err(PyRuntimeError::new_err("an engine runs once"));
+        }
+        let wakeup = if wakeup_fd >= 0 { Some(raw::duplicate(wakeup_fd)?) } else { None };
+        self.crew.start()?;
+        loop {
+            py.detach(|| self.wait(wakeup.as_ref()))?;
+            py.check_signals()?;
+            if self.crew.is_closed() {
+                let deadline = self.hub.stop_deadline();
+                let is_over = deadline.is_none_or(|deadline| std::time::Instant::now() >= deadline);
+                if self.crew.running() == 0 || is_over {
+                    break;
+                }
+            }
+        }
+        if let Some(log) = &self.hub.access_log {
+            py.detach(|| log.flush());
+        }
+        Ok(self.crew.running())
+    }
+
+    /// Asks run() to return within so many seconds.
+    fn stop(&self, graceful_timeout: f64) -> PyResult<()> {
+        let within = Duration::try_from_secs_f64(graceful_timeout)
+            .map_err(|why| PyValueError::new_err(format!("graceful_timeout: {why}")))?;
+        self.hub.stop(within);
+        Ok(())
+    }
+
+    /// Opens the access log's path anew.
+    fn reopen_logs(&self) {
+        if let Some(log) = &self.hub.access_log {
+            log.reopen();
+        }
+    }
+
+    /// Counters since the start.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        counters(py, &self.hub.scoreboard.read())
+    }
+}
+
+impl Engine {
+    /// Waits until a signal has come or the crew has something to say.
+    fn wait(&self, wakeup: Option<&OwnedFd>) -> io::Result<()> {
+        let timeout = self.crew.is_closed().then_some(rustix::event::Timespec { tv_sec: 0, tv_nsec: 50_000_000 });
+        let mut waited_for = vec![PollFd::new(self.hub.end(), PollFlags::IN)];
+        if let Some(wakeup) = wakeup {
+            waited_for.push(PollFd::new(wakeup, PollFlags::IN));
+        }
+        match poll(&mut waited_for, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        for descriptor in std::iter::once(self.hub.end()).chain(wakeup) {
+            // Both do not block; what they hold says no more than "look".
+            let _ = rustix::io::read(descriptor.as_fd(), &mut [0u8; 64][..]);
+        }
+        Ok(())
+    }
+}
+
+fn static_files(options: &EngineOptions) -> PyResult<StaticFiles> {
+    let mounts = options.static_mounts.iter().map(|mount| {
+        Ok(Mount {
+            prefix: mount.prefix.clone(),
+            roots: mount.roots.iter().map(PathBuf::from).collect(),
+            max_age: mount.max_age,
+            immutable_hashed: match mount.immutable.as_str() {
+                "hashed" => true,
+                "never" => false,
+                other => {
+                    return Err(PyValueError::new_err(format!("immutable is hashed or never, not {other:?}")));
+                }
+            },
+            fall_through: mount.fall_through,
+        })
+    });
+    let protected: HashMap<_, _> = options.protected.clone();
+    let protected = protected.into_iter().map(|(prefix, root)| (prefix, PathBuf::from(root))).collect();
+    Ok(StaticFiles::new(mounts.collect::<PyResult<_>>()?, protected)?)
+}
+
+/// Shared memory that workers write and the supervisor reads.
+#[pyclass(module = "penstock._native")]
+pub struct Scoreboard {
+    board: scoreboard::Scoreboard,
+}
+
+#[pymethods]
+impl Scoreboard {
+    #[new]
+    fn new(workers: usize, threads: usize) -> PyResult<Self> {
+        Ok(Self { board: scoreboard::Scoreboard::create(workers, threads)? })
+    }
+
+    /// The descriptor to hand to workers.
+    fn fileno(&self) -> i32 {
+        self.board.fd().as_raw_fd()
+    }
+
+    /// One worker's counters, latency histograms and threads.
+    fn read<'py>(&self, py: Python<'py>, slot: usize) -> PyResult<Bound<'py, PyDict>> {
+        let snapshot = self.slot(slot)?.read();
+        let result = counters(py, &snapshot)?;
+        for (name, histogram) in [("duration", &snapshot.duration), ("queue", &snapshot.queue)] {
+            let buckets: Vec<(f64, u64)> = histogram.cumulative().collect();
+            let entry = PyDict::new(py);
+            entry.set_item("sum", histogram.sum.as_secs_f64())?;
+            entry.set_item("buckets", buckets)?;
+            result.set_item(name, entry)?;
+        }
+        let threads = PyList::empty(py);
+        for thread in &snapshot.threads {
+            let entry = PyDict::new(py);
+            entry.set_item("requests", thread.requests)?;
+            if let Some(running) = &thread.running {
+                entry.set_item("method", crate::latin1::decode(py, &running.method))?;
+                entry.set_item("path", crate::latin1::decode(py, &running.path))?;
+                entry.set_item("started", running.started as f64 / 1e9)?;
+            }
+            threads.append(entry)?;
+        }
+        result.set_item("threads", threads)?;
+        Ok(result)
+    }
+
+    /// Empties a slot.
+    fn clear(&self, slot: usize) -> PyResult<()> {
+        self.slot(slot)?.clear();
+        Ok(())
+    }
+}
+
+impl Scoreboard {
+    fn slot(&self, index: usize) -> PyResult<scoreboard::SlotRef> {
+        self.board.slot(index).ok_or_else(|| PyIndexError::new_err(format!("the scoreboard has no slot {index}")))
+    }
+}
+
+fn counters<'py>(py: Python<'py>, snapshot: &SlotSnapshot) -> PyResult<Bound<'py, PyDict>> {
+    let result = PyDict::new(py);
+    for (counter, name) in Counter::ALL {
+        result.set_item(name, snapshot.get(counter))?;
+    }
+    result.set_item("threads_busy", snapshot.threads_busy())?;
+    Ok(result)
+}

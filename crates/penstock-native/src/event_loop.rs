@@ -1,0 +1,853 @@
+//! Sockets in, complete requests out; finished responses in, bytes out. No Python: whoever holds the loop may run it.
+use crate::clock::Date;
+use crate::connection::{push_plain, status_text, Connection, Job, Peer, Phase, Request, Wire};
+use crate::hub::{Hub, Returned};
+use crate::scoreboard::Counter;
+use crate::output::Flushed;
+use crate::queue::Queue;
+use crate::routes::{shape, Routes};
+use crate::exchange::file_request;
+use crate::static_files::{FileBody, Served};
+use penstock_http::proxy_protocol::{self, Proxied};
+use penstock_http::{forwarded, Decoder, Event, RequestFraming, RequestHead, Version};
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::event::Timespec;
+use rustix::io::Errno;
+use rustix::net::{acceptfrom_with, recv, shutdown, RecvFlags, Shutdown, SocketAddrAny, SocketFlags};
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Responses that may wait for their batch. More than this saves nothing: 16, 24 and 32 cost 82, 78 and 77 µs each.
+const MOST_HELD: usize = 32;
+
+/// How long the first of them may wait.
+const LONGEST_HOLD: Duration = Duration::from_millis(2);
+
+/// What one receive may bring; a head and a usual form fit.
+const SCRATCH: usize = 64 * 1024;
+
+/// Events that one wait may bring.
+const EVENTS: usize = 256;
+
+/// Receives in a row from one connection, so that one fast uploader leaves time for others.
+const MOST_RECEIVES: usize = 16;
+
+/// Connections that are accepted in a row.
+const MOST_ACCEPTS: usize = 64;
+
+/// Deadlines are looked at this often: none of them needs to be more exact.
+const SWEEP_EVERY: Duration = Duration::from_millis(250);
+
+/// No new connections for this long after the system has refused one (no descriptors, no memory).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a refused client may go on sending, so that it reads the refusal before the connection breaks.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Requests that are kept for the next use of their buffers.
+const POOLED_REQUESTS: usize = 64;
+
+const WAKER: u64 = u64::MAX;
+const LISTENER: u64 = 1 << 63;
+
+struct Listener {
+    socket: OwnedFd,
+    unix: bool,
+}
+
+/// One place in the table of connections. The wire stays when a thread has taken the connection.
+#[derive(Default)]
+struct Slot {
+    generation: u32,
+    wire: Option<Arc<Wire>>,
+    connection: Option<Box<Connection>>,
+    /// Bytes came, or the client left, while a thread had the connection.
+    missed: bool,
+}
+
+/// What decoding has led to.
+enum Verdict {
+    More,
+    Complete(Box<Request>),
+    Refused(u16),
+}
+
+/// Whether a turn may wait for events.
+pub enum Patience<'a> {
+    /// It only looks.
+    None,
+    UntilEvent,
+    /// Not when this has become false.
+    While(&'a dyn Fn() -> bool),
+}
+
+/// The loop. It is owned by one thread at a time, the leader.
+pub struct EventLoop {
+    hub: Arc<Hub>,
+    epoll: OwnedFd,
+    listeners: Vec<Listener>,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    open: usize,
+    ready: Queue<Job>,
+    /// Slots whose response is complete and waits to leave with the others of its batch.
+    held: Vec<u32>,
+    held_since: Instant,
+    /// Slots that have more to do although no event will say so.
+    again: Vec<u32>,
+    scratch: Vec<u8>,
+    requests: Vec<Box<Request>>,
+    /// What earlier calls of each route took.
+    pub routes: Routes,
+    date: Date,
+    now: Instant,
+    next_sweep: Option<Instant>,
+    accept_again: Option<Instant>,
+    is_stopping: bool,
+}
+
+impl EventLoop {
+    /// A loop over listening sockets; each with "is it a unix socket?".
+    pub fn new(hub: Arc<Hub>, listeners: Vec<(OwnedFd, bool)>) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        epoll::add(&epoll, hub.waker(), EventData::new_u64(WAKER), EventFlags::IN)?;
+        let now = Instant::now();
+        let this = Self {
+            ready: Queue::new(hub.settings.queue_size, hub.settings.queue_timeout),
+            hub,
+            epoll,
+            listeners: listeners.into_iter().map(|(socket, unix)| Listener { socket, unix }).collect(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            open: 0,
+            held: Vec::with_capacity(MOST_HELD),
+            held_since: now,
+            again: Vec::new(),
+            scratch: vec![0; SCRATCH],
+            requests: Vec::new(),
+            routes: Routes::default(),
+            date: Date::default(),
+            now,
+            next_sweep: None,
+            accept_again: None,
+            is_stopping: false,
+        };
+        this.listen()?;
+        Ok(this)
+    }
+
+    fn listen(&self) -> io::Result<()> {
+        for (index, listener) in self.listeners.iter().enumerate() {
+            // EXCLUSIVE: a new connection wakes one worker, not all that share this socket.
+            let data = EventData::new_u64(LISTENER | index as u64);
+            epoll::add(&self.epoll, &listener.socket, data, EventFlags::IN | EventFlags::EXCLUSIVE)?;
+        }
+        Ok(())
+    }
+
+    fn stop_listening(&self) {
+        for listener in &self.listeners {
+            // An error means that it was not registered: that is what is wanted.
+            let _ = epoll::delete(&self.epoll, &listener.socket);
+        }
+    }
+
+    /// Waits for events as long as there is nothing else to do, reads what has come and makes requests of it.
+    /// True when there was anything to do.
+    pub fn turn(&mut self, patience: Patience<'_>) -> bool {
+        let mut did_something = self.collect_returned();
+        did_something |= self.go_on();
+        // From begin_polling() on whoever changes something wakes the loop, so what it asks now stays true.
+        let waits = match patience {
+            Patience::None => false,
+            _ if did_something => false,
+            Patience::UntilEvent => self.hub.begin_polling(),
+            Patience::While(still) => self.hub.begin_polling() && still(),
+        };
+        let timeout = if waits {
+            self.next_wait()
+        } else {
+            Some(Duration::ZERO)
+        };
+        let timespec = timeout.map(|timeout| Timespec {
+            tv_sec: timeout.as_secs() as i64,
+            tv_nsec: i64::from(timeout.subsec_nanos()),
+        });
+        let mut events = [const { MaybeUninit::uninit() }; EVENTS];
+        let result = epoll::wait(&self.epoll, &mut events, timespec.as_ref());
+        self.hub.end_polling();
+        self.now = Instant::now();
+        if let Ok((events, _)) = result {
+            did_something |= !events.is_empty();
+            for event in events {
+                self.on_event(*event);
+            }
+        }
+        self.begin_stop_when_asked();
+        if self.next_sweep.is_some_and(|at| self.now >= at) {
+            self.sweep();
+        }
+        if self.accept_again.is_some_and(|at| self.now >= at) {
+            self.accept_again = None;
+            // Listening again can fail like accepting: then a connection waits until the next sweep tries again.
+            if !self.is_stopping && self.listen().is_err() {
+                self.pause_accepting();
+            }
+        }
+        did_something
+    }
+
+    fn next_wait(&self) -> Option<Duration> {
+        let sweep = self.next_sweep;
+        let accept = self.accept_again;
+        let stop = self.hub.stop_deadline();
+        let next = [sweep, accept, stop].into_iter().flatten().min()?;
+        Some(next.saturating_duration_since(Instant::now()) + Duration::from_millis(1))
+    }
+
+    /// The next request for the application, with the time that it has waited.
+    pub fn next_job(&mut self, now: Instant) -> Option<(Duration, Job)> {
+        while let Some(job) = self.ready.pop_expired(now) {
+            self.reject(job);
+        }
+        self.ready.pop(now)
+    }
+
+    /// Requests wait for a thread.
+    pub fn has_jobs(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Puts a request that was taken with [`Self::next_job`] back.
+    pub fn requeue(&mut self, now: Instant, job: Job) {
+        self.ready.push(now, job);
+    }
+
+    /// Takes back a request whose response is complete. It leaves with the next batch.
+    pub fn finish(&mut self, now: Instant, job: Job) {
+        let Job { mut connection, request } = job;
+        self.recycle(request);
+        let slot = connection.slot;
+        connection.phase = Phase::Sending;
+        if self.held.is_empty() {
+            self.held_since = now;
+        }
+        self.held.push(slot);
+        self.put_back(connection);
+    }
+
+    /// Is it time for the batch to leave?
+    pub fn must_flush(&self, now: Instant) -> bool {
+        self.held.len() >= MOST_HELD || (!self.held.is_empty() && now.duration_since(self.held_since) >= LONGEST_HOLD)
+    }
+
+    /// Sends the batch.
+    pub fn flush_held(&mut self) {
+        if self.held.is_empty() {
+            return;
+        }
+        let mut held = std::mem::take(&mut self.held);
+        for slot in held.drain(..) {
+            if let Some(connection) = self.take(slot) {
+                self.send(connection);
+            }
+        }
+        if self.held.is_empty() {
+            self.held = held;
+        }
+    }
+
+    /// A stop was asked for, and nothing is left to do (or its time is over).
+    pub fn is_finished(&self) -> bool {
+        self.is_stopping
+            && (self.open == 0 || self.hub.stop_deadline().is_some_and(|deadline| Instant::now() >= deadline))
+    }
+
+    // --- connections ---------------------------------------------------------------------------------------------
+
+    fn take(&mut self, slot: u32) -> Option<Box<Connection>> {
+        self.slots.get_mut(slot as usize)?.connection.take()
+    }
+
+    fn put_back(&mut self, mut connection: Box<Connection>) {
+        if let Some(slot) = self.slots.get_mut(connection.slot as usize) {
+            if std::mem::take(&mut slot.missed) {
+                connection.readable = true;
+            }
+            slot.connection = Some(connection);
+        }
+    }
+
+    fn drop_connection(&mut self, mut connection: Box<Connection>) {
+        if let Some(request) = connection.request.take() {
+            self.recycle(request);
+        }
+        if let Some(slot) = self.slots.get_mut(connection.slot as usize) {
+            slot.wire = None;
+            slot.connection = None;
+            slot.missed = false;
+            slot.generation = slot.generation.wrapping_add(1) & 0x7fff_ffff;
+            self.free.push(connection.slot);
+            self.open -= 1;
+            self.hub.scoreboard.set(Counter::ConnectionsOpen, self.open as u64);
+        }
+        // The last reference to the wire closes the socket, and the kernel forgets its events.
+    }
+
+    fn on_event(&mut self, event: epoll::Event) {
+        let (data, flags) = (event.data.u64(), event.flags);
+        if data == WAKER {
+            self.hub.drain_waker();
+            self.collect_returned();
+            return;
+        }
+        if data & LISTENER != 0 {
+            self.accept((data & !LISTENER) as usize);
+            return;
+        }
+        let (slot, generation) = (data as u32, (data >> 32) as u32);
+        let Some(entry) = self.slots.get_mut(slot as usize) else { return };
+        if entry.generation != generation {
+            return;
+        }
+        let readable = flags.intersects(EventFlags::IN | EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
+        let Some(mut connection) = entry.connection.take() else {
+            entry.missed |= readable;
+            if flags.contains(EventFlags::OUT) {
+                self.flush_for_thread(slot);
+            }
+            return;
+        };
+        connection.readable |= readable;
+        if flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR) {
+            connection.ended = true;
+        }
+        if flags.intersects(EventFlags::ERR) && flags.contains(EventFlags::HUP) {
+            self.drop_connection(connection);
+        } else if connection.phase == Phase::Sending {
+            if self.held.contains(&slot) {
+                self.put_back(connection);
+            } else {
+                self.send(connection);
+            }
+        } else {
+            self.receive(connection);
+        }
+    }
+
+    /// Sends what a thread has produced so far and could not send itself; it goes on producing meanwhile.
+    fn flush_for_thread(&mut self, slot: u32) {
+        let Some(wire) = self.slots.get(slot as usize).and_then(|slot| slot.wire.clone()) else { return };
+        let mut output = wire.output();
+        // A broken connection is noticed by the thread at its next piece.
+        if !output.is_empty() && output.flush(wire_fd(&wire)) == Ok(Flushed::Paused) {
+            self.again.push(slot);
+        }
+    }
+
+    /// Goes on with connections that had too much for one turn.
+    fn go_on(&mut self) -> bool {
+        if self.again.is_empty() {
+            return false;
+        }
+        for slot in std::mem::take(&mut self.again) {
+            match self.take(slot) {
+                Some(connection) if connection.phase == Phase::Sending => self.send(connection),
+                Some(connection) => self.receive(connection),
+                None => self.flush_for_thread(slot),
+            }
+        }
+        true
+    }
+
+    fn collect_returned(&mut self) -> bool {
+        let mut returned = std::mem::take(&mut *self.hub.returned());
+        let any = !returned.is_empty();
+        for Returned { job, measured } in returned.drain(..) {
+            self.routes.record(job.request.shape, measured);
+            let Job { mut connection, request } = job;
+            self.recycle(request);
+            connection.phase = Phase::Sending;
+            let slot = connection.slot;
+            // put_back() takes note of what was missed; most of it has been sent by the thread.
+            self.put_back(connection);
+            if let Some(connection) = self.take(slot) {
+                self.send(connection);
+            }
+        }
+        any
+    }
+
+    fn accept(&mut self, index: usize) {
+        for _ in 0..MOST_ACCEPTS {
+            if self.open >= self.hub.settings.max_connections {
+                self.pause_accepting();
+                return;
+            }
+            let Some(listener) = self.listeners.get(index) else { return };
+            let unix = listener.unix;
+            match acceptfrom_with(&listener.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+                Ok((socket, address)) => self.admit(socket, address, index, unix),
+                Err(Errno::AGAIN) => return,
+                // The client has left already, or a signal came.
+                Err(Errno::INTR | Errno::CONNABORTED | Errno::PROTO | Errno::NETDOWN | Errno::HOSTUNREACH) => {}
+                Err(_) => {
+                    // No descriptors or no memory: those who are connected go on, the backlog waits for a while.
+                    self.pause_accepting();
+                    return;
+                }
+            }
+        }
+    }
+
+    fn pause_accepting(&mut self) {
+        self.stop_listening();
+        self.accept_again = Some(self.now + ACCEPT_PAUSE);
+    }
+
+    fn admit(&mut self, socket: OwnedFd, address: Option<SocketAddrAny>, listener: usize, unix: bool) {
+        let address = if unix { None } else { address.and_then(|address| SocketAddr::try_from(address).ok()) };
+        let ip = address.map(|address| match address.ip() {
+            IpAddr::V6(v6) => v6.to_canonical(),
+            v4 => v4,
+        });
+        let peer = Peer {
+            address: ip,
+            port: address.map_or(0, |address| address.port()),
+            trusted: self.hub.settings.trust.includes(ip),
+        };
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            (self.slots.len() - 1) as u32
+        });
+        let generation = self.slots[slot as usize].generation;
+        let data = EventData::new_u64(u64::from(slot) | u64::from(generation) << 32);
+        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        if epoll::add(&self.epoll, &socket, data, flags).is_err() {
+            self.free.push(slot);
+            return;
+        }
+        let wire = Arc::new(Wire::new(socket));
+        let phase = if self.hub.settings.proxy_protocol { Phase::Proxy } else { Phase::Head };
+        let connection = Box::new(Connection {
+            wire: wire.clone(),
+            slot,
+            listener: listener as u16,
+            peer,
+            phase,
+            decoder: Decoder::new(),
+            input: Vec::new(),
+            request: None,
+            readable: false,
+            ended: false,
+            close: false,
+            used: false,
+            deadline: self.now + self.hub.settings.head_timeout,
+            began: self.now,
+        });
+        let entry = &mut self.slots[slot as usize];
+        entry.wire = Some(wire);
+        entry.missed = false;
+        entry.connection = Some(connection);
+        self.open += 1;
+        self.sweep_later();
+        self.hub.scoreboard.add(Counter::ConnectionsAccepted, 1);
+        self.hub.scoreboard.set(Counter::ConnectionsOpen, self.open as u64);
+    }
+
+    fn sweep_later(&mut self) {
+        self.next_sweep.get_or_insert(self.now + SWEEP_EVERY);
+    }
+
+    // --- reading -------------------------------------------------------------------------------------------------
+
+    /// Reads from a connection until the kernel has no more or a request is complete.
+    fn receive(&mut self, mut connection: Box<Connection>) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut receives = 0;
+        while connection.readable && matches!(connection.phase, Phase::Proxy | Phase::Head | Phase::Body | Phase::Lingering)
+        {
+            if receives == MOST_RECEIVES {
+                self.again.push(connection.slot);
+                break;
+            }
+            receives += 1;
+            match recv(&connection.wire.socket, &mut scratch[..], RecvFlags::empty()) {
+                Ok((_, 0)) => {
+                    self.scratch = scratch;
+                    // Also in the middle of a request: it will never be complete, so nobody gets to see it.
+                    self.drop_connection(connection);
+                    return;
+                }
+                Ok((_, count)) => {
+                    // A short read has emptied the socket, unless the end of the stream stands behind it.
+                    connection.readable = count == scratch.len() || connection.ended;
+                    self.hub.scoreboard.add(Counter::BytesIn, count as u64);
+                    if connection.phase == Phase::Lingering {
+                        continue;
+                    }
+                    match self.feed(&mut connection, &scratch[..count]) {
+                        Verdict::More => {}
+                        Verdict::Complete(request) => {
+                            self.scratch = scratch;
+                            self.dispatch(connection, request);
+                            return;
+                        }
+                        Verdict::Refused(status) => {
+                            self.scratch = scratch;
+                            self.refuse(connection, status);
+                            return;
+                        }
+                    }
+                }
+                Err(Errno::AGAIN) => connection.readable = false,
+                Err(Errno::INTR) => {}
+                Err(_) => {
+                    self.scratch = scratch;
+                    self.drop_connection(connection);
+                    return;
+                }
+            }
+        }
+        self.scratch = scratch;
+        self.put_back(connection);
+    }
+
+    /// Decodes fresh bytes behind those that were left over.
+    fn feed(&mut self, connection: &mut Connection, fresh: &[u8]) -> Verdict {
+        if connection.input.is_empty() {
+            let (used, verdict) = self.decode(connection, fresh);
+            connection.input.extend_from_slice(&fresh[used..]);
+            self.note_partial(connection, &verdict, true);
+            return verdict;
+        }
+        let mut input = std::mem::take(&mut connection.input);
+        input.extend_from_slice(fresh);
+        let (used, verdict) = self.decode(connection, &input);
+        if used == input.len() {
+            input = Vec::new();
+        } else {
+            input.drain(..used);
+        }
+        connection.input = input;
+        self.note_partial(connection, &verdict, used > 0);
+        verdict
+    }
+
+    /// The deadline of a head starts with its first byte and does not move with the next ones.
+    fn note_partial(&mut self, connection: &mut Connection, verdict: &Verdict, is_new: bool) {
+        if matches!(verdict, Verdict::More) && connection.phase == Phase::Head && is_new {
+            connection.deadline = self.now + self.hub.settings.head_timeout;
+        }
+    }
+
+    fn decode(&mut self, connection: &mut Connection, bytes: &[u8]) -> (usize, Verdict) {
+        let mut used = 0;
+        if connection.phase == Phase::Proxy {
+            match proxy_protocol::parse(bytes) {
+                Ok(Proxied::NeedMore) => return (0, Verdict::More),
+                Ok(Proxied::Local { len }) => used = len,
+                Ok(Proxied::Client { len, source, .. }) => {
+                    used = len;
+                    let address = Some(source.ip());
+                    connection.peer =
+                        Peer { address, port: source.port(), trusted: self.hub.settings.trust.includes(address) };
+                }
+                Err(refusal) => return (0, Verdict::Refused(refusal.status)),
+            }
+            connection.phase = Phase::Head;
+        }
+        loop {
+            let mut request = match connection.request.take() {
+                Some(request) => request,
+                None => self.new_request(),
+            };
+            let input = &bytes[used..];
+            let limits = &self.hub.settings.limits;
+            let (count, event) = match connection.decoder.decode(input, limits, &mut request.head) {
+                Ok(decoded) => decoded,
+                Err(refusal) => {
+                    self.recycle(request);
+                    return (used, Verdict::Refused(refusal.status));
+                }
+            };
+            used += count;
+            match event {
+                Event::NeedMore => {
+                    if connection.phase == Phase::Body {
+                        connection.request = Some(request);
+                    } else {
+                        // A head is decoded from its start again: while it is awaited the connection stays small.
+                        self.recycle(request);
+                    }
+                    return (used, Verdict::More);
+                }
+                Event::Head => {
+                    request.bytes.clear();
+                    request.bytes.extend_from_slice(&input[..count]);
+                    connection.began = self.now;
+                    if request.head.framing != RequestFraming::None {
+                        connection.phase = Phase::Body;
+                        connection.deadline = self.now + self.hub.settings.body_timeout;
+                        if request.head.expects_continue && used == bytes.len() {
+                            self.send_continue(connection);
+                        }
+                    }
+                }
+                Event::Body(range) => {
+                    let settings = &self.hub.settings;
+                    connection.deadline = self.now + settings.body_timeout;
+                    if request.body.append(&input[range], settings.body_memory, &settings.temp_dir).is_err() {
+                        self.recycle(request);
+                        return (used, Verdict::Refused(503));
+                    }
+                }
+                Event::End => return (used, Verdict::Complete(request)),
+            }
+            connection.request = Some(request);
+        }
+    }
+
+    fn send_continue(&mut self, connection: &Connection) {
+        let mut output = connection.wire.output();
+        output.push_bytes(b"HTTP/1.1 100 Continue\r\n\r\n");
+        // Whatever could not leave does so before the response.
+        let _ = output.flush(wire_fd(&connection.wire));
+    }
+
+    fn new_request(&mut self) -> Box<Request> {
+        self.requests.pop().unwrap_or_else(|| Box::new(Request::new(self.now)))
+    }
+
+    fn recycle(&mut self, mut request: Box<Request>) {
+        if self.requests.len() < POOLED_REQUESTS {
+            request.clear();
+            self.requests.push(request);
+        }
+    }
+
+    // --- answering -----------------------------------------------------------------------------------------------
+
+    /// A request is complete: a file answers it here, the application later.
+    fn dispatch(&mut self, mut connection: Box<Connection>, mut request: Box<Request>) {
+        connection.phase = Phase::Answering;
+        connection.used = true;
+        connection.close = !request.head.keep_alive
+            || self.is_stopping
+            || self.hub.settings.keep_alive_timeout.is_zero();
+        request.arrived = self.now;
+        if connection.peer.trusted {
+            request.client = forwarded::client(&self.hub.settings.trust, &request.bytes, &request.head.fields);
+        }
+        if !self.hub.files.is_empty() {
+            if let Some(served) = self.answer_with_file(&connection, &request) {
+                self.finish_file(connection, request, served);
+                return;
+            }
+        }
+        request.shape = shape(request.method(), request.path());
+        let job = Job { connection, request };
+        if self.ready.admits(self.now) {
+            self.ready.push(self.now, job);
+        } else {
+            self.reject(job);
+        }
+        let waiting = self.hub.waiting_count.load(Ordering::Relaxed);
+        self.hub.scoreboard.set(Counter::QueueLength, (self.ready.len() + waiting) as u64);
+    }
+
+    fn answer_with_file(&mut self, connection: &Connection, request: &Request) -> Option<Served> {
+        let file_request = file_request(connection, request, self.date.now());
+        self.hub.files.answer(&file_request, connection.wire.output().tail())
+    }
+
+    fn finish_file(&mut self, mut connection: Box<Connection>, mut request: Box<Request>, served: Served) {
+        connection.close |= !served.keep_alive;
+        request.status = served.status;
+        request.body_sent = served.body_length;
+        if let FileBody::File { file, offset, length } = served.body {
+            connection.wire.output().push_file(file, offset, length);
+        }
+        self.hub.scoreboard.add(Counter::StaticAnswers, 1);
+        self.hub.account(&connection, &request, None, None);
+        let now = self.now;
+        self.finish(now, Job { connection, request });
+    }
+
+    /// No thread will be free in time: 503, and the connection stays.
+    pub fn reject(&mut self, job: Job) {
+        let Job { mut connection, mut request } = job;
+        self.hub.scoreboard.add(Counter::Rejected, 1);
+        let turn = request.turn(connection.close);
+        let keep = push_plain(&mut connection.wire.output(), turn, status_text(503), Some(1), self.date.now());
+        connection.close |= !keep;
+        request.status = 503;
+        self.hub.account(&connection, &request, None, None);
+        let now = self.now;
+        self.finish(now, Job { connection, request });
+    }
+
+    /// The client's fault: answers, and reads nothing more of what it says.
+    fn refuse(&mut self, mut connection: Box<Connection>, status: u16) {
+        let counter = if status == 408 { Counter::TimedOut } else { Counter::RefusedByParser };
+        self.hub.scoreboard.add(counter, 1);
+        if let Some(request) = connection.request.take() {
+            self.recycle(request);
+        }
+        let turn = penstock_http::Turn { version: Version::Http11, head_only: false, keep_alive: false };
+        push_plain(&mut connection.wire.output(), turn, status_text(status), None, self.date.now());
+        let mut request = self.new_request();
+        request.status = status;
+        request.head = RequestHead::default();
+        request.arrived = self.now;
+        self.hub.account(&connection, &request, None, None);
+        self.recycle(request);
+        connection.input = Vec::new();
+        connection.close = true;
+        connection.readable = true;
+        connection.phase = Phase::Sending;
+        self.send(connection);
+    }
+
+    // --- sending -------------------------------------------------------------------------------------------------
+
+    /// Sends what is complete; afterwards the connection is ready for its next request, or is closed.
+    fn send(&mut self, mut connection: Box<Connection>) {
+        let mut output = connection.wire.output();
+        let before = output.total_sent;
+        let flushed = output.flush(wire_fd(&connection.wire));
+        let sent = output.total_sent - before;
+        drop(output);
+        self.hub.scoreboard.add(Counter::BytesOut, sent);
+        match flushed {
+            Ok(Flushed::Whole) => self.begin_next(connection),
+            Ok(flushed) => {
+                if sent > 0 || !connection.is_sending_slowly() {
+                    connection.deadline = self.now + self.hub.settings.write_timeout;
+                }
+                if flushed == Flushed::Paused {
+                    self.again.push(connection.slot);
+                }
+                self.put_back(connection);
+            }
+            Err(_) => self.drop_connection(connection),
+        }
+    }
+
+    /// A response has left.
+    fn begin_next(&mut self, mut connection: Box<Connection>) {
+        if connection.close || self.is_stopping {
+            if connection.readable || !connection.input.is_empty() {
+                // Closing now would make the kernel send a reset, which can overtake our answer.
+                let _ = shutdown(&connection.wire.socket, Shutdown::Write);
+                connection.phase = Phase::Lingering;
+                connection.input = Vec::new();
+                connection.deadline = self.now + LINGER;
+                connection.readable = true;
+                self.receive(connection);
+            } else {
+                self.drop_connection(connection);
+            }
+            return;
+        }
+        connection.phase = Phase::Head;
+        connection.deadline = self.now + self.hub.settings.keep_alive_timeout;
+        if !connection.input.is_empty() {
+            // The client did not wait for the answer before it sent the next request.
+            match self.feed(&mut connection, &[]) {
+                Verdict::More => {}
+                Verdict::Complete(request) => return self.dispatch(connection, request),
+                Verdict::Refused(status) => return self.refuse(connection, status),
+            }
+        }
+        if connection.readable {
+            self.receive(connection);
+        } else {
+            self.put_back(connection);
+        }
+    }
+
+    // --- time ----------------------------------------------------------------------------------------------------
+
+    fn begin_stop_when_asked(&mut self) {
+        if self.is_stopping || self.hub.stop_deadline().is_none() {
+            return;
+        }
+        self.is_stopping = true;
+        self.stop_listening();
+        self.accept_again = None;
+        for index in 0..self.slots.len() as u32 {
+            let Some(mut connection) = self.take(index) else { continue };
+            connection.close = true;
+            if connection.phase == Phase::Head && connection.input.is_empty() {
+                // One last look: a request that has arrived is answered.
+                connection.readable = true;
+                self.receive(connection);
+                if let Some(connection) = self.take(index) {
+                    if connection.phase == Phase::Head && connection.input.is_empty() {
+                        self.drop_connection(connection);
+                    } else {
+                        self.put_back(connection);
+                    }
+                }
+            } else {
+                self.put_back(connection);
+            }
+        }
+    }
+
+    /// Looks at every deadline.
+    fn sweep(&mut self) {
+        self.next_sweep = (self.open > 0).then(|| self.now + SWEEP_EVERY);
+        for index in 0..self.slots.len() as u32 {
+            let Some(connection) = self.slots[index as usize].connection.as_ref() else { continue };
+            let late = self.now >= connection.deadline || self.is_too_slow(connection);
+            if !late || self.held.contains(&index) {
+                continue;
+            }
+            let Some(connection) = self.take(index) else { continue };
+            match connection.phase {
+                Phase::Head if connection.input.is_empty() => self.drop_connection(connection),
+                Phase::Head | Phase::Body => self.refuse(connection, 408),
+                Phase::Answering => self.put_back(connection),
+                Phase::Proxy | Phase::Sending | Phase::Lingering => self.drop_connection(connection),
+            }
+        }
+        while let Some(job) = self.ready.pop_expired(self.now) {
+            self.reject(job);
+        }
+        let hub = self.hub.clone();
+        while let Some(job) = { hub.waiting().pop_expired(self.now) } {
+            hub.waiting_count.fetch_sub(1, Ordering::Relaxed);
+            self.reject(job);
+        }
+        self.flush_held();
+    }
+
+    /// A body comes more slowly than `min_body_rate` over all of its time.
+    fn is_too_slow(&self, connection: &Connection) -> bool {
+        let settings = &self.hub.settings;
+        let elapsed = self.now.duration_since(connection.began);
+        if connection.phase != Phase::Body || elapsed < settings.body_timeout {
+            return false;
+        }
+        let received = connection.request.as_ref().map_or(0, |request| request.body.len());
+        (received as f64) < settings.min_body_rate as f64 * elapsed.as_secs_f64()
+    }
+}
+
+impl Connection {
+    /// Part of the response could not leave at once: its deadline runs already.
+    fn is_sending_slowly(&self) -> bool {
+        self.phase == Phase::Sending && self.deadline > self.began
+    }
+}
+
+fn wire_fd(wire: &Wire) -> std::os::fd::BorrowedFd<'_> {
+    std::os::fd::AsFd::as_fd(&wire.socket)
+}

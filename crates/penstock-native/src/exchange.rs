@@ -1,0 +1,411 @@
+//! One request and its response while the application has them: `start_response`, `write` and early hints.
+use crate::connection::{Connection, Job, Request};
+use crate::hub::Hub;
+use crate::latin1::encode;
+use crate::output::{Flushed, COPIED_PIECE};
+use crate::static_files::{FileBody, FileRequest, Protected};
+use penstock_http::{BodyEncoder, HeadEncoder, ResponseError, SuspendedHead, Version};
+use pyo3::exceptions::{PyAssertionError, PyBrokenPipeError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
+use std::borrow::Cow;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+/// A response that the client does not read goes to a temporary file up to this size; then its thread waits.
+/// A gigabyte is more than a page and less than a disk.
+const MOST_SPOOLED: u64 = 1024 * 1024 * 1024;
+
+/// How far a response has come.
+enum State {
+    /// start_response has not been called.
+    Fresh,
+    /// The status and the fields are known and nothing has left.
+    Started(SuspendedHead),
+    /// The head is on its way.
+    Body(BodyEncoder),
+    /// A file has been put in the place of the application's body.
+    Replaced,
+}
+
+/// Made for each call of the application, and empty before and after it.
+#[pyclass(module = "penstock._native", freelist = 64)]
+pub struct Exchange {
+    loaded: Option<Loaded>,
+}
+
+struct Loaded {
+    job: Job,
+    hub: Arc<Hub>,
+    date: [u8; 29],
+    state: State,
+    /// X-Accel-Redirect or X-Sendfile, where files may be served for the application.
+    file: Option<(Protected, Vec<u8>)>,
+    client_left: bool,
+}
+
+#[pymethods]
+impl Exchange {
+    /// PEP 3333, "The start_response() callable".
+    #[pyo3(signature = (status, headers, exc_info=None, /))]
+    fn start_response<'py>(
+        this: &Bound<'py, Self>,
+        status: &Bound<'py, PyAny>,
+        headers: &Bound<'py, PyAny>,
+        exc_info: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = this.py();
+        {
+            let mut exchange = this.borrow_mut();
+            let loaded = exchange.loaded()?;
+            match (exc_info, &loaded.state) {
+                (None, State::Fresh) | (Some(_), State::Fresh | State::Started(_)) => {}
+                (None, _) => {
+                    let message = "start_response was called a second time without exc_info; see PEP 3333";
+                    return Err(PyAssertionError::new_err(message));
+                }
+                // "If exc_info is provided, and the HTTP headers have already been sent, start_response must raise".
+                (Some(exc_info), _) => return Err(exception_of(&exc_info)?),
+            }
+            loaded.start(status, headers)?;
+        }
+        this.getattr(intern!(py, "write"))
+    }
+
+    /// PEP 3333, "The write() callable": sends a piece at once.
+    fn write(&mut self, py: Python<'_>, piece: &Bound<'_, PyAny>) -> PyResult<()> {
+        let piece = piece.cast::<PyBytes>().map_err(|_| not_bytes(piece))?;
+        if !piece.as_bytes().is_empty() {
+            self.commit(None)?;
+            self.push(py, piece)?;
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Sends `Link` fields and the like with status 103, before the response. HTTP/1.0 clients do not get them.
+    fn early_hints(&mut self, headers: &Bound<'_, PyAny>) -> PyResult<()> {
+        let loaded = self.loaded()?;
+        if !matches!(loaded.state, State::Fresh | State::Started(_)) {
+            return Err(PyAssertionError::new_err("early hints came after the response had begun"));
+        }
+        if loaded.job.request.head.version == Version::Http10 {
+            return Ok(());
+        }
+        let headers = native_fields(headers)?;
+        let pairs: Vec<_> = headers.iter().collect();
+        let fields: Vec<Pair<'_>> = pairs.iter().map(borrowed).collect::<PyResult<_>>()?;
+        let mut output = loaded.job.connection.wire.output();
+        let fields = fields.iter().map(|(name, value)| (&**name, &**value));
+        penstock_http::encode_early_hints(output.tail(), fields).map_err(refused)?;
+        drop(output);
+        self.flush().map(|_| ())
+    }
+}
+
+impl Exchange {
+    pub fn empty() -> Self {
+        Self { loaded: None }
+    }
+
+    pub fn load(&mut self, job: Job, hub: Arc<Hub>, date: &[u8]) {
+        let mut copy = [b' '; 29];
+        let length = date.len().min(copy.len());
+        copy[..length].copy_from_slice(&date[..length]);
+        self.loaded = Some(Loaded { job, hub, date: copy, state: State::Fresh, file: None, client_left: false });
+    }
+
+    /// The application is done with it.
+    pub fn unload(&mut self) -> Option<Job> {
+        self.loaded.take().map(|loaded| loaded.job)
+    }
+
+    fn loaded(&mut self) -> PyResult<&mut Loaded> {
+        self.loaded.as_mut().ok_or_else(|| PyRuntimeError::new_err("this request has been answered already"))
+    }
+
+    /// Sends the head off. False when a file takes the place of the body, so that nothing of it is wanted.
+    pub fn commit(&mut self, body_length: Option<u64>) -> PyResult<bool> {
+        let loaded = self.loaded()?;
+        match loaded.state {
+            State::Body(_) => Ok(true),
+            State::Replaced => Ok(false),
+            State::Fresh => Err(PyAssertionError::new_err(
+                "the application returned a body without having called start_response; see PEP 3333",
+            )),
+            State::Started(head) => loaded.commit(head, body_length),
+        }
+    }
+
+    /// Appends a piece of the body behind the head.
+    pub fn push(&mut self, py: Python<'_>, piece: &Bound<'_, PyBytes>) -> PyResult<()> {
+        let loaded = self.loaded()?;
+        let State::Body(encoder) = &mut loaded.state else { return Ok(()) };
+        let bytes = piece.as_bytes();
+        let mut output = loaded.job.connection.wire.output();
+        let (length, suffix) = encoder.frame(output.tail(), bytes.len());
+        if length == 0 {
+            return Ok(());
+        }
+        if length <= COPIED_PIECE {
+            output.push_bytes(&bytes[..length]);
+        } else {
+            let _ = py;
+            output.push_shared(Box::new(PyBackedBytes::from(piece.clone())), length);
+        }
+        if !suffix.is_empty() {
+            output.push_bytes(suffix);
+        }
+        loaded.job.request.body_sent += length as u64;
+        Ok(())
+    }
+
+    /// Appends a whole file as the body, which then needs no Python any more.
+    pub fn push_file(&mut self, file: std::os::fd::OwnedFd, offset: u64, length: u64) -> PyResult<()> {
+        let loaded = self.loaded()?;
+        let State::Body(encoder) = &mut loaded.state else { return Ok(()) };
+        let mut output = loaded.job.connection.wire.output();
+        let (length, _) = encoder.frame(output.tail(), usize::try_from(length).unwrap_or(usize::MAX));
+        output.push_file(file, offset, length as u64);
+        loaded.job.request.body_sent += length as u64;
+        Ok(())
+    }
+
+    /// The Content-Length that the application gave to start_response, or what is left of it.
+    pub fn announced(&mut self) -> PyResult<Option<u64>> {
+        Ok(match &self.loaded()?.state {
+            State::Started(head) => head.content_length(),
+            State::Body(encoder) => encoder.remaining(),
+            State::Fresh | State::Replaced => None,
+        })
+    }
+
+    /// The response has no body, whatever comes.
+    pub fn is_bodiless(&mut self) -> PyResult<bool> {
+        Ok(match &self.loaded()?.state {
+            State::Body(encoder) => encoder.is_bodiless(),
+            State::Replaced => true,
+            State::Fresh | State::Started(_) => false,
+        })
+    }
+
+    /// Sends what the socket takes now; the rest leaves without this thread. BrokenPipeError when the client has
+    /// left. True when so much is waiting that the application must wait, too.
+    pub fn flush(&mut self) -> PyResult<bool> {
+        let loaded = self.loaded()?;
+        let mut output = loaded.job.connection.wire.output();
+        match output.flush(loaded.job.connection.wire.socket.as_fd()) {
+            Ok(Flushed::Whole) => Ok(false),
+            Ok(Flushed::Partly | Flushed::Paused) => {
+                if output.held_in_memory() > loaded.hub.settings.response_memory {
+                    output.spill(&loaded.hub.settings.temp_dir)?;
+                }
+                Ok(output.pending() > MOST_SPOOLED)
+            }
+            Err(error) => {
+                loaded.client_left = true;
+                loaded.job.connection.close = true;
+                Err(PyBrokenPipeError::new_err(format!("the client has left: {error}")))
+            }
+        }
+    }
+
+    /// The body is complete.
+    pub fn end(&mut self) -> PyResult<()> {
+        self.commit(Some(0))?;
+        let loaded = self.loaded()?;
+        let State::Body(encoder) = &mut loaded.state else { return Ok(()) };
+        let mut output = loaded.job.connection.wire.output();
+        let complete = encoder.finish(output.tail());
+        if !complete {
+            loaded.job.connection.close = true;
+            let message = "the body is shorter than the Content-Length that was announced; the connection is closed";
+            return Err(PyValueError::new_err(message));
+        }
+        Ok(())
+    }
+
+    /// The call has failed. False when the head had left already: then only closing tells the client.
+    pub fn fail(&mut self, status: &[u8]) -> bool {
+        let Some(loaded) = &mut self.loaded else { return false };
+        let Job { connection, request } = &mut loaded.job;
+        if matches!(loaded.state, State::Body(_) | State::Replaced) {
+            connection.close = true;
+            return false;
+        }
+        let turn = request.turn(connection.close);
+        let keep = crate::connection::push_plain(&mut connection.wire.output(), turn, status, None, &loaded.date);
+        connection.close |= !keep;
+        request.status = 500;
+        true
+    }
+
+    pub fn client_left(&self) -> bool {
+        self.loaded.as_ref().is_some_and(|loaded| loaded.client_left)
+    }
+
+    /// The wire of the connection, to wait for it without holding this object.
+    pub fn wire(&mut self) -> PyResult<Arc<crate::connection::Wire>> {
+        Ok(self.loaded()?.job.connection.wire.clone())
+    }
+}
+
+impl Loaded {
+    /// Encodes status and fields, in place of earlier ones.
+    fn start(&mut self, status: &Bound<'_, PyAny>, headers: &Bound<'_, PyAny>) -> PyResult<()> {
+        let status = status.cast::<PyString>().map_err(|_| {
+            PyTypeError::new_err(format!("the status must be a str such as '200 OK', not {}", type_name(status)))
+        })?;
+        let headers = native_fields(headers)?;
+        let Request { response_head, .. } = &mut *self.job.request;
+        response_head.clear();
+        let out = &mut std::mem::take(response_head);
+        let turn = self.job.request.turn(self.job.connection.close);
+        let mut encoder = HeadEncoder::start(out, turn, &encode(status)?).map_err(refused)?;
+        self.file = None;
+        let serves_files = self.hub.settings.serves_protected;
+        for pair in headers.iter() {
+            let (name, value) = borrowed(&pair)?;
+            if serves_files {
+                let kind = if name.eq_ignore_ascii_case(b"x-accel-redirect") {
+                    Some(Protected::Accel)
+                } else {
+                    name.eq_ignore_ascii_case(b"x-sendfile").then_some(Protected::Sendfile)
+                };
+                if let Some(kind) = kind {
+                    self.file = Some((kind, value.into_owned()));
+                    continue;
+                }
+            }
+            encoder.field(&name, &value).map_err(refused)?;
+        }
+        self.state = State::Started(encoder.suspend());
+        self.job.request.response_head = std::mem::take(out);
+        Ok(())
+    }
+
+    fn commit(&mut self, head: SuspendedHead, body_length: Option<u64>) -> PyResult<bool> {
+        if let Some((kind, location)) = self.file.take() {
+            self.replace(head, kind, &location)?;
+            return Ok(false);
+        }
+        let Job { connection, request } = &mut self.job;
+        let encoder = head.resume(&mut request.response_head).finish(&self.date, body_length).map_err(refused)?;
+        connection.close |= !encoder.keep_alive();
+        connection.wire.output().push_bytes(&request.response_head);
+        request.status = head.status();
+        self.state = State::Body(encoder);
+        Ok(true)
+    }
+
+    /// Puts a file in the place of the application's body.
+    fn replace(&mut self, head: SuspendedHead, kind: Protected, location: &[u8]) -> PyResult<()> {
+        let Job { connection, request } = &mut self.job;
+        let (status, fields) = parse_encoded(&request.response_head);
+        let file_request = file_request(connection, request, &self.date);
+        let mut out = Vec::new();
+        let answer = self.hub.files.answer_protected(location, kind, &file_request, status, &fields, &mut out);
+        let _ = head;
+        let served = match answer {
+            Ok(served) => served,
+            Err(error) if error.status == 404 => {
+                let turn = request.turn(connection.close);
+                let text = b"404 Not Found";
+                let keep = crate::connection::push_plain(&mut connection.wire.output(), turn, text, None, &self.date);
+                connection.close |= !keep;
+                request.status = 404;
+                self.state = State::Replaced;
+                return Ok(());
+            }
+            Err(error) => return Err(PyRuntimeError::new_err(error.reason)),
+        };
+        let mut output = connection.wire.output();
+        output.push_bytes(&out);
+        if let FileBody::File { file, offset, length } = served.body {
+            output.push_file(file, offset, length);
+        }
+        drop(output);
+        connection.close |= !served.keep_alive;
+        request.status = served.status;
+        request.body_sent = served.body_length;
+        request.response_head = out;
+        self.state = State::Replaced;
+        Ok(())
+    }
+}
+
+/// What a request says to whoever answers it with a file.
+pub fn file_request<'a>(connection: &Connection, request: &'a Request, date: &'a [u8]) -> FileRequest<'a> {
+    FileRequest {
+        method: request.method(),
+        path: request.path(),
+        turn: request.turn(connection.close),
+        date,
+        if_match: request.field(b"if-match"),
+        if_none_match: request.field(b"if-none-match"),
+        if_modified_since: request.field(b"if-modified-since"),
+        if_unmodified_since: request.field(b"if-unmodified-since"),
+        range: request.field(b"range"),
+        if_range: request.field(b"if-range"),
+        accept_encoding: request.field(b"accept-encoding"),
+    }
+}
+
+/// The status and the fields of a head that we have encoded ourselves, without its end.
+fn parse_encoded(head: &[u8]) -> (&[u8], Vec<(&[u8], &[u8])>) {
+    let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let status = lines.next().and_then(|line| line.strip_prefix(b"HTTP/1.1 ")).unwrap_or_default();
+    let fields = lines.filter_map(|line| {
+        let colon = memchr::memchr(b':', line)?;
+        Some((&line[..colon], line[colon + 1..].trim_ascii_start()))
+    });
+    (status, fields.collect())
+}
+
+/// "headers must be a list of (header_name, header_value) tuples".
+fn native_fields<'a, 'py>(headers: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyList>> {
+    headers.cast::<PyList>().map_err(|_| {
+        PyTypeError::new_err(format!("the headers must be a list of (name, value) tuples, not {}", type_name(headers)))
+    })
+}
+
+type Pair<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
+
+/// One (name, value) as bytes.
+fn borrowed<'a>(pair: &'a Bound<'_, PyAny>) -> PyResult<Pair<'a>> {
+    let wrong = || PyTypeError::new_err(format!("a header must be a tuple of two str, not {}", repr(pair)));
+    let pair = pair.cast::<PyTuple>().map_err(|_| wrong())?;
+    let (name, value) = match pair.as_slice() {
+        [name, value] => (name, value),
+        _ => return Err(wrong()),
+    };
+    let name = name.cast::<PyString>().map_err(|_| wrong())?;
+    let value = value.cast::<PyString>().map_err(|_| wrong())?;
+    Ok((encode(name)?, encode(value)?))
+}
+
+fn repr(object: &Bound<'_, PyAny>) -> String {
+    object.repr().map_or_else(|_| type_name(object), |text| text.to_string())
+}
+
+pub fn type_name(object: &Bound<'_, PyAny>) -> String {
+    object.get_type().name().map_or_else(|_| "an unknown type".into(), |name| name.to_string())
+}
+
+/// PEP 3333 asks for bytes; str is the usual mistake.
+pub fn not_bytes(piece: &Bound<'_, PyAny>) -> PyErr {
+    PyTypeError::new_err(format!("the body must be made of bytes, not {}; see PEP 3333", type_name(piece)))
+}
+
+fn refused(error: ResponseError) -> PyErr {
+    PyValueError::new_err(error.reason)
+}
+
+/// The exception of an exc_info triple, with its traceback.
+fn exception_of(exc_info: &Bound<'_, PyAny>) -> PyResult<PyErr> {
+    let value = exc_info.get_item(1)?;
+    let traceback = exc_info.get_item(2)?;
+    Ok(PyErr::from_value(value.call_method1("with_traceback", (traceback,))?))
+}

@@ -1,0 +1,279 @@
+//! What the loop, the threads and the warden share: settings, queues between them, and ways to wake each other.
+use crate::access_log::AccessLog;
+use crate::access_log::Entry;
+use crate::connection::Job;
+use crate::options::EngineOptions;
+use crate::queue::Queue;
+use crate::routes::Measured;
+use crate::connection::{Connection, Request};
+use crate::scoreboard::{Counter, Latency, Scoreboard, SlotRef, ThreadCell};
+use crate::static_files::StaticFiles;
+use penstock_http::forwarded::Trust;
+use penstock_http::Limits;
+use rustix::event::{eventfd, EventfdFlags};
+use rustix::time::{clock_gettime, ClockId};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Settings in the units that the engine computes with.
+#[derive(Debug)]
+pub struct Settings {
+    pub limits: Limits,
+    pub threads: usize,
+    pub max_connections: usize,
+    pub body_memory: u64,
+    pub response_memory: usize,
+    pub stream_body: bool,
+    pub temp_dir: PathBuf,
+    pub head_timeout: Duration,
+    pub body_timeout: Duration,
+    pub min_body_rate: u64,
+    pub keep_alive_timeout: Duration,
+    pub write_timeout: Duration,
+    pub queue_size: usize,
+    pub queue_timeout: Duration,
+    pub trust: Trust,
+    pub proxy_protocol: bool,
+    /// X-Accel-Redirect and X-Sendfile are heeded.
+    pub serves_protected: bool,
+}
+
+impl Settings {
+    /// Checks and converts; the error names the option.
+    pub fn new(options: &EngineOptions) -> Result<Self, String> {
+        if options.threads == 0 {
+            return Err("threads must be at least 1".into());
+        }
+        if options.max_head > u32::MAX as usize / 2 {
+            return Err("max_head is larger than 2 GiB".into());
+        }
+        Ok(Self {
+            limits: Limits {
+                request_line: options.max_request_line,
+                head: options.max_head,
+                fields: options.max_fields,
+                body: options.max_body,
+            },
+            threads: options.threads,
+            max_connections: options.max_connections.max(1),
+            body_memory: options.body_memory,
+            response_memory: options.response_memory,
+            stream_body: options.stream_body,
+            temp_dir: PathBuf::from(&options.temp_dir),
+            head_timeout: seconds("head_timeout", options.head_timeout)?,
+            body_timeout: seconds("body_timeout", options.body_timeout)?,
+            min_body_rate: options.min_body_rate,
+            keep_alive_timeout: seconds("keep_alive_timeout", options.keep_alive_timeout)?,
+            write_timeout: seconds("write_timeout", options.write_timeout)?,
+            queue_size: options.queue_size,
+            queue_timeout: seconds("queue_timeout", options.queue_timeout)?,
+            trust: Trust::parse(&options.forwarded_allow).map_err(|why| format!("forwarded_allow: {why}"))?,
+            proxy_protocol: options.proxy_protocol,
+            serves_protected: !options.protected.is_empty(),
+        })
+    }
+}
+
+fn seconds(name: &str, value: f64) -> Result<Duration, String> {
+    Duration::try_from_secs_f64(value).map_err(|why| format!("{name}: {why}"))
+}
+
+/// A request that a thread without the loop has answered.
+pub struct Returned {
+    pub job: Job,
+    pub measured: Measured,
+}
+
+/// Shared by all of one engine.
+pub struct Hub {
+    pub settings: Settings,
+    pub files: StaticFiles,
+    pub access_log: Option<AccessLog>,
+    error_log: OwnedFd,
+    pub scoreboard: SlotRef,
+    _scoreboard_memory: Scoreboard,
+    returned: Mutex<Vec<Returned>>,
+    waiting: Mutex<Queue<Job>>,
+    /// Jobs in `waiting`: read without the lock by every thread that has finished a call.
+    pub waiting_count: AtomicUsize,
+    waker: OwnedFd,
+    end: OwnedFd,
+    polling: AtomicBool,
+    epoch: Instant,
+    /// `epoch` on the clock that all processes share.
+    monotonic_epoch: u64,
+    /// Nanoseconds since `epoch` at which a graceful stop becomes a hard one; 0 while nobody asked for a stop.
+    stop_at: AtomicU64,
+}
+
+impl Hub {
+    pub fn new(
+        settings: Settings,
+        files: StaticFiles,
+        access_log: Option<AccessLog>,
+        error_log: OwnedFd,
+        scoreboard: Scoreboard,
+        slot: usize,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            waiting: Mutex::new(Queue::new(settings.queue_size, settings.queue_timeout)),
+            settings,
+            files,
+            access_log,
+            error_log,
+            scoreboard: scoreboard.slot(slot).ok_or(io::ErrorKind::InvalidInput)?,
+            _scoreboard_memory: scoreboard,
+            returned: Mutex::default(),
+            waiting_count: AtomicUsize::new(0),
+            waker: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            end: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            polling: AtomicBool::new(false),
+            epoch: Instant::now(),
+            monotonic_epoch: monotonic(),
+            stop_at: AtomicU64::new(0),
+        })
+    }
+
+    /// The descriptor that [`Hub::wake`] makes readable.
+    pub fn waker(&self) -> &OwnedFd {
+        &self.waker
+    }
+
+    /// Ends the loop's wait, if it waits.
+    pub fn wake(&self) {
+        if self.polling.load(Ordering::SeqCst) {
+            self.write_waker();
+        }
+    }
+
+    fn write_waker(&self) {
+        // Fails only when the counter is full: then the loop is awake already.
+        let _ = rustix::io::write(&self.waker, &1u64.to_ne_bytes());
+    }
+
+    /// The descriptor that [`Hub::announce_end`] makes readable.
+    pub fn end(&self) -> &OwnedFd {
+        &self.end
+    }
+
+    /// The loop has finished, or one more thread has left after that.
+    pub fn announce_end(&self) {
+        let _ = rustix::io::write(&self.end, &1u64.to_ne_bytes());
+    }
+
+    /// Takes back what [`Hub::wake`] wrote.
+    pub fn drain_waker(&self) {
+        let _ = rustix::io::read(&self.waker, &mut [0u8; 8][..]);
+    }
+
+    /// The loop is about to wait: from here on [`Hub::wake`] writes. False when there is something to do first.
+    pub fn begin_polling(&self) -> bool {
+        self.polling.store(true, Ordering::SeqCst);
+        self.returned().is_empty()
+    }
+
+    /// The loop is awake.
+    pub fn end_polling(&self) {
+        self.polling.store(false, Ordering::SeqCst);
+    }
+
+    /// Answered requests on their way back to the loop.
+    pub fn returned(&self) -> MutexGuard<'_, Vec<Returned>> {
+        self.returned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives an answered request back to the loop.
+    pub fn give_back(&self, returned: Returned) {
+        self.returned().push(returned);
+        self.wake();
+    }
+
+    /// Requests of waiting routes for which no thread was free.
+    pub fn waiting(&self) -> MutexGuard<'_, Queue<Job>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nanoseconds since the engine began, never 0.
+    pub fn nanoseconds(&self, now: Instant) -> u64 {
+        (now.saturating_duration_since(self.epoch).as_nanos() as u64).max(1)
+    }
+
+    /// Asks for a stop that is complete after `within` at the latest; an earlier one is not postponed.
+    pub fn stop(&self, within: Duration) {
+        let at = self.nanoseconds(Instant::now()).saturating_add(within.as_nanos() as u64);
+        let _ = self.stop_at.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |old| {
+            (old == 0 || at < old).then_some(at)
+        });
+        self.write_waker();
+    }
+
+    /// When a requested stop must be complete.
+    pub fn stop_deadline(&self) -> Option<Instant> {
+        match self.stop_at.load(Ordering::Relaxed) {
+            0 => None,
+            at => Some(self.epoch + Duration::from_nanos(at)),
+        }
+    }
+
+    /// Writes an error with its details to the error log, in one write, so that workers do not mix their lines.
+    pub fn log_error(&self, text: &str) {
+        let date = httpdate::fmt_http_date(SystemTime::now());
+        let line = format!("{date} [error] worker {}: {text}", std::process::id());
+        // A log that cannot be written must not stop a request.
+        let _ = rustix::io::write(&self.error_log, line.as_bytes());
+    }
+
+    /// `now` in nanoseconds of the clock that all processes share, for the scoreboard.
+    pub fn monotonic(&self, now: Instant) -> u64 {
+        self.monotonic_epoch + self.nanoseconds(now)
+    }
+
+    /// Counts and logs a response that was handed over for sending. `cell` is that of the thread that answered;
+    /// None when it was answered without one (a file, a refusal). `environ` looks up what the access log asks for.
+    pub fn account(
+        &self,
+        connection: &Connection,
+        request: &Request,
+        cell: Option<(ThreadCell, Duration)>,
+        environ: Option<&dyn Fn(&str) -> Option<String>>,
+    ) {
+        let class = Counter::of_status(request.status);
+        let duration = match cell {
+            Some((cell, queued)) => {
+                let duration = request.arrived.elapsed();
+                cell.add(Counter::Requests, 1);
+                cell.add(class, 1);
+                cell.observe(Latency::Duration, duration);
+                cell.observe(Latency::Queue, queued);
+                duration
+            }
+            None => {
+                self.scoreboard.add(Counter::Requests, 1);
+                self.scoreboard.add(class, 1);
+                request.arrived.elapsed()
+            }
+        };
+        if let Some(log) = &self.access_log {
+            log.record(&Entry {
+                peer: request.client.address.or(connection.peer.address),
+                request_bytes: &request.bytes,
+                head: &request.head,
+                status: request.status,
+                response_head: &request.response_head,
+                body_sent: request.body_sent,
+                started: SystemTime::now().checked_sub(duration).unwrap_or(SystemTime::UNIX_EPOCH),
+                duration,
+                environ,
+            });
+        }
+    }
+}
+
+fn monotonic() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}

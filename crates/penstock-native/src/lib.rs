@@ -1,0 +1,39 @@
+//! The engine as a Python module: `penstock._native`. `_native.pyi` describes it.
+mod access_log;
+mod body;
+mod clock;
+mod connection;
+mod engine;
+mod environ;
+mod errors;
+mod event_loop;
+mod exchange;
+mod file_wrapper;
+mod hub;
+mod input;
+mod latin1;
+mod options;
+mod output;
+mod queue;
+mod raw;
+mod routes;
+mod scoreboard;
+mod static_files;
+mod threads;
+mod wsgi;
+
+use pyo3::prelude::*;
+
+#[pymodule(gil_used = true)]
+mod _native {
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use crate::engine::{Engine, Scoreboard};
+
+    /// The engine's version; equal to the package's.
+    #[pyfunction]
+    fn version() -> &'static str {
+        env!("CARGO_PKG_VERSION")
+    }
+}

@@ -1,0 +1,37 @@
+//! The only unsafe code of the crate: what the compiler cannot check is done here, behind functions that are safe
+//! to call with any argument. Nothing else belongs here.
+use rustix::fs::{fcntl_get_seals, fstat, SealFlags};
+use rustix::io::fcntl_dupfd_cloexec;
+use rustix::mm::{mmap, MapFlags, ProtFlags};
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::AtomicU64;
+
+/// Maps the whole of a memory file that is shared with other processes, for as long as this process lives.
+///
+/// InvalidInput when it is not sealed against shrinking, or when it is shorter than one word: memory that another
+/// process can take away would end this one with SIGBUS.
+pub fn map_shared(file: BorrowedFd<'_>) -> io::Result<&'static [AtomicU64]> {
+    let words = usize::try_from(fstat(file)?.st_size).unwrap_or(0) / size_of::<AtomicU64>();
+    if words == 0 || !fcntl_get_seals(file)?.contains(SealFlags::SHRINK) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is no sealed memory file"));
+    }
+    let length = words * size_of::<AtomicU64>();
+    // SAFETY: with a null address the kernel picks a free range, so no memory of ours is replaced. The range is
+    // `length` bytes, page-aligned, never unmapped (hence 'static), and the seal keeps the file behind it. Any bit
+    // pattern is an AtomicU64, and all processes reach this memory through atomics alone.
+    unsafe {
+        let start = mmap(std::ptr::null_mut(), length, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, file, 0)?;
+        Ok(std::slice::from_raw_parts(start.cast::<AtomicU64>(), words))
+    }
+}
+
+/// A descriptor of our own for what a number that came from Python stands for. An error when it stands for nothing.
+pub fn duplicate(number: RawFd) -> io::Result<OwnedFd> {
+    if number < 0 {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: only -1 must not be borrowed. The number is not kept, and a wrong one makes the kernel answer EBADF.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    Ok(fcntl_dupfd_cloexec(borrowed, 3)?)
+}

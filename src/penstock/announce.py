@@ -1,0 +1,41 @@
+"""The block of lines at the start: what was found, by which rule, where it is served. Written once, for a person."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from penstock import __version__, log
+from penstock.config import Config
+from penstock.sockets import Listener
+
+
+def announce(config: Config, listeners: list[Listener], workers: int, threads: int, facts: Mapping[str, Any]) -> None:
+    """Writes the block to the log's place."""
+    log.journal.put(block(lines(config, listeners, workers, threads, facts), log.journal.colour))
+
+
+def lines(
+    config: Config, listeners: list[Listener], workers: int, threads: int, facts: Mapping[str, Any]
+) -> list[tuple[str, str, str]]:
+    """The facts as (label, value, reason)."""
+    found = [("application", facts["name"], facts["rule"])]
+    if facts["settings"]:
+        found.append(("settings", facts["settings"], facts["settings_origin"]))
+    found.append(("directory", facts["directory"], ""))
+    found += [("address", listener.url, config.origin("bind")) for listener in listeners]
+    many = "worker" if workers == 1 else "workers"
+    found.append(("processes", f"{workers} {many} × {threads} threads", config.origin("workers")))  # noqa: RUF001
+    for mount in facts["mounts"]:
+        found.append(("files", f"{mount['prefix']} → {', '.join(mount['roots'])}", ""))
+    return found
+
+
+def block(rows: list[tuple[str, str, str]], has_colour: bool) -> str:
+    """The rows aligned, below the name and version."""
+    bold, dim, plain = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if has_colour else ("", "", "")
+    labels = max(len(label) for label, _, _ in rows)
+    values = max((len(value) for _, value, reason in rows if reason), default=0)
+    text = [f"{bold}Penstock {__version__}{plain}"]
+    for label, value, reason in rows:
+        shown = f"{value:{values}}  {dim}{reason}{plain}" if reason else value
+        text.append(f"  {dim}{label:{labels}}{plain}  {shown}")
+    return "\n".join(text) + "\n"

@@ -1,0 +1,71 @@
+"""What the machine allows: the numbers that "auto" stands for."""
+
+import math
+import os
+import resource
+
+THREADS = 8
+# More descriptors than this help nobody, and make programs slow that close them all before they start another.
+MAX_DESCRIPTORS = 65536
+
+
+def count_cpus() -> int:
+    """CPUs that this process may use: by affinity, and by the quota of its cgroup (rounded up); at least 1."""
+    allowed = len(os.sched_getaffinity(0))
+    return max(1, math.ceil(min(allowed, cgroup_quota(read_text("/proc/self/cgroup")))))
+
+
+def cgroup_quota(memberships: str, root: str = "/sys/fs/cgroup") -> float:
+    """The least CPU quota on the way from the process's cgroup up to the root; infinite when there is none.
+
+    `memberships` is the text of /proc/self/cgroup; each line is `id:controllers:path`, without controllers for v2.
+    """
+    quota = math.inf
+    for line in memberships.splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        base = os.path.join(root, controllers) if controllers else root
+        while True:
+            quota = min(quota, quota_of(base + path.rstrip("/"), bool(controllers)))
+            if path in ("/", ""):
+                break
+            path = os.path.dirname(path)
+    return quota
+
+
+def quota_of(directory: str, is_v1: bool) -> float:
+    """CPUs that one cgroup's quota stands for."""
+    if is_v1:
+        words = [read_text(f"{directory}/cpu.cfs_quota_us"), read_text(f"{directory}/cpu.cfs_period_us")]
+    else:
+        words = read_text(f"{directory}/cpu.max").split()
+    try:
+        quota, period = (int(word) for word in words)
+    except ValueError:  # "max", or no such file
+        return math.inf
+    return quota / period if quota > 0 and period > 0 else math.inf
+
+
+def read_text(path: str) -> str:
+    """A small file of the system; "" when it is not there."""
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def raise_descriptor_limit() -> int:
+    """Lifts the soft limit of open files towards the hard one. Returns the limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
+    return min(soft, MAX_DESCRIPTORS) if soft != resource.RLIM_INFINITY else MAX_DESCRIPTORS
+
+
+def max_connections(descriptors: int) -> int:
+    """Connections that leave an eighth of the descriptors to the application, its files and its databases."""
+    return max(1, descriptors - max(64, descriptors // 8))

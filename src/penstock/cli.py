@@ -1,0 +1,149 @@
+"""The `penstock` command: the only place that prints an error and picks an exit code."""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from penstock import log
+from penstock.config import load
+from penstock.errors import ConfigurationError, PenstockError, UsageError, nearest
+from penstock.kinds import Flag
+from penstock.settings import TABLE, Setting
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with our way of saying what is wrong."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises UsageError; an unknown option comes with the most similar one."""
+        word = message.rpartition(" ")[2].partition("=")[0]
+        hint = nearest(word, [setting.flag for setting in TABLE]) if message.startswith("unrecognized") else ""
+        raise UsageError(message, hint or f"`{self.prog} --help` lists what there is")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command. Returns its exit status: 0, 1 application, 2 usage or configuration, 3 cannot bind."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        options = vars(build_parser(words).parse_args(words))
+        run = options.pop("run")
+        status: int = run(options)
+        return status
+    except PenstockError as error:
+        red, plain = ("\x1b[1;31m", "\x1b[0m") if log.has_colour(2) else ("", "")
+        print(f"{red}error:{plain} {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def build_parser(words: Sequence[str]) -> Parser:
+    """The parser of the whole command line; a good-looking one when somebody wants to read it."""
+    formatter: type[argparse.HelpFormatter] = argparse.HelpFormatter
+    if not {"-h", "--help"}.isdisjoint(words) or not words:
+        from rich_argparse import RichHelpFormatter  # noqa: PLC0415 (60 ms that serving does not pay)
+
+        # "[v6]:port" is an address and no markup.
+        RichHelpFormatter.help_markup = RichHelpFormatter.text_markup = False
+        formatter = RichHelpFormatter
+    parser = Parser(
+        prog="penstock",
+        description="Puts a Django project, or any WSGI application, on the web.",
+        formatter_class=formatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", nargs=0, action=ShowVersion, help="show the version and leave")
+    parser.set_defaults(run=lambda _: show_help(parser))
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
+
+    serving = commands.add_parser(
+        "serve",
+        help="serve the application",
+        description="Serves the application that TARGET names, or that is found here.",
+        formatter_class=formatter,
+        allow_abbrev=False,
+    )
+    serving.set_defaults(run=serve)
+    explaining = commands.add_parser(
+        "explain",
+        help="show every setting and where it came from",
+        description="Shows what `penstock serve` with the same arguments would do, and why. Runs no code of yours.",
+        formatter_class=formatter,
+        allow_abbrev=False,
+    )
+    explaining.set_defaults(run=explain)
+    explaining.add_argument("--json", action="store_true", help="as JSON, for programs")
+    for command in (serving, explaining):
+        add_settings(command)
+    return parser
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """One option for each setting of the table, under the table's headings."""
+    groups: dict[str, Any] = {}
+    for setting in TABLE:
+        if setting.group not in groups:
+            groups[setting.group] = parser.add_argument_group(setting.group)
+        group = groups[setting.group]
+        if setting.name == "app":
+            group.add_argument("app", nargs="?", metavar="TARGET", default=argparse.SUPPRESS, help=help_of(setting))
+            group.add_argument(
+                "--config",
+                metavar="FILE",
+                default=argparse.SUPPRESS,
+                help="the file to read settings from (default: penstock.toml here or beside manage.py)",
+            )
+            continue
+        names = [setting.short, setting.flag] if setting.short else [setting.flag]
+        how: dict[str, Any] = {"metavar": setting.kind.metavar}
+        if isinstance(setting.kind, Flag):
+            how = {"action": argparse.BooleanOptionalAction}
+        elif setting.kind.repeatable:
+            how["action"] = "append"
+        group.add_argument(*names, dest=setting.name, default=argparse.SUPPRESS, help=help_of(setting), **how)
+
+
+def help_of(setting: Setting) -> str:
+    """The help of an option, with its default."""
+    default = setting.kind.show(setting.kind.read(setting.default, "/"))
+    shown = f" (default: {default})" if default and setting.default is not False else ""
+    return f"{setting.help}{shown}".replace("%", "%%")
+
+
+class ShowVersion(argparse.Action):
+    """--version, without asking for the version before somebody does."""
+
+    def __call__(self, *_: Any) -> NoReturn:
+        """Prints it and leaves."""
+        from penstock import __version__  # noqa: PLC0415
+
+        print(f"penstock {__version__}")
+        sys.exit(0)
+
+
+def show_help(parser: argparse.ArgumentParser) -> int:
+    """What `penstock` alone does."""
+    parser.print_help()
+    return 2
+
+
+def serve(options: Mapping[str, Any]) -> int:
+    """Runs the supervisor; in a process forked from it, the role of that process."""
+    from penstock.processes import play  # noqa: PLC0415 (each command imports what it needs)
+    from penstock.supervisor.process import Supervisor  # noqa: PLC0415
+
+    config = load(options, os.environ, os.getcwd())
+    try:
+        log.journal.open(config.error_log, config.log_level)
+    except OSError as error:
+        raise ConfigurationError(f"error_log {config.error_log} cannot be opened: {error.strerror}") from error
+    return play(Supervisor(config, options, os.getcwd()).run)
+
+
+def explain(options: Mapping[str, Any]) -> int:
+    """Prints the configuration with its origins."""
+    from penstock.explain import explain as show  # noqa: PLC0415
+
+    config = load({name: value for name, value in options.items() if name != "json"}, os.environ, os.getcwd())
+    print(show(config, os.environ, as_json=options["json"], has_colour=log.has_colour(1)))
+    return 0

@@ -1,0 +1,155 @@
+"""The layers of the configuration: default < penstock.toml < environment < command line. Every value keeps its origin.
+
+Refuses unknown keys and wrong values with the place they came from. Does not look at the application.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from penstock.errors import ConfigurationError, nearest
+from penstock.settings import BY_NAME, TABLE, Setting
+
+FILE_NAME = "penstock.toml"
+
+
+class Value(NamedTuple):
+    """What a setting is, and who said so."""
+
+    value: Any
+    origin: str
+
+
+class Config:
+    """The value of every setting, as an attribute: `config.workers`; `config.origin("workers")` says who chose it."""
+
+    def __init__(self, values: Mapping[str, Value], directory: str, file: str | None) -> None:
+        self.values = values
+        self.directory = directory  # where the command was started, or --chdir
+        self.file = file
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.values[name].value
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def origin(self, name: str) -> str:
+        """Where the setting's value came from: "default", a variable, a flag, or a place in a file."""
+        return self.values[name].origin
+
+
+def find_above(directory: str, name: str) -> str | None:
+    """The path of the file `name` in `directory` or the nearest one above it."""
+    while True:
+        path = os.path.join(directory, name)
+        if os.path.isfile(path):
+            return path
+        parent = os.path.dirname(directory)
+        if parent == directory:
+            return None
+        directory = parent
+
+
+def load(arguments: Mapping[str, Any], environment: Mapping[str, str], start: str) -> Config:
+    """Lays the four layers over each other.
+
+    `arguments` are those of the command line that were given, by setting name (and "config"); `start` is the absolute
+    working directory. Raises ConfigurationError.
+    """
+    values = {setting.name: read(setting, setting.default, "default", start) for setting in TABLE}
+    above: dict[str, Value] = {}
+    for setting in TABLE:
+        if setting.variable in environment:
+            above[setting.name] = read(setting, environment[setting.variable], setting.variable, start)
+        if setting.name in arguments:
+            above[setting.name] = read(setting, arguments[setting.name], setting.flag, start)
+    directory = above["chdir"].value if "chdir" in above else start
+    if not os.path.isdir(directory):
+        origin = above["chdir"].origin if "chdir" in above else "the working directory"
+        raise ConfigurationError(f"{origin} names {directory}, which is not a directory")
+    named = arguments.get("config") or environment.get("PENSTOCK_CONFIG")
+    file = os.path.join(start, named) if named else find_file(directory)
+    if file:
+        values.update(read_file(file))
+    values.update(above)
+    return Config(values, values["chdir"].value or directory, file)
+
+
+def find_file(directory: str) -> str | None:
+    """penstock.toml in the directory, or beside the manage.py here or above."""
+    manage = find_above(directory, "manage.py")
+    homes = (directory, os.path.dirname(manage)) if manage else (directory,)
+    return next((path for home in homes if os.path.isfile(path := os.path.join(home, FILE_NAME))), None)
+
+
+def read(setting: Setting, value: object, origin: str, base: str) -> Value:
+    """The value in its unit; ConfigurationError names the setting, the origin, the value and what is accepted."""
+    try:
+        return Value(setting.kind.read(value, base), origin)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{setting.name} cannot be {value!r} ({origin}): {error}",
+            f"the default is {setting.kind.show(read_default(setting))!r}" if setting.default else "",
+        ) from error
+
+
+def read_default(setting: Setting) -> Any:
+    """The default in the setting's unit."""
+    return setting.kind.read(setting.default, "")
+
+
+def read_file(path: str) -> dict[str, Value]:
+    """The values of a penstock.toml. Raises ConfigurationError with file and line."""
+    import tomllib  # noqa: PLC0415 (12 ms that a start without a file does not pay)
+
+    shown = os.path.relpath(path)
+    try:
+        with open(path, "rb") as file:
+            text = file.read().decode()
+        sections = tomllib.loads(text)
+    except OSError as error:
+        raise ConfigurationError(f"{shown} cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"{shown} is not valid TOML: {error}") from error
+
+    values = {}
+    for section, key, value in entries(sections, shown, text):
+        setting = BY_NAME.get(key)
+        origin = f"{shown}:{line_of(text, section, key)}"
+        if setting is None or setting.section != section:
+            names = [setting.name for setting in TABLE if setting.section == section]
+            hint = f"it belongs in [{setting.section}]" if setting else nearest(key, names)
+            raise ConfigurationError(f"{origin}: [{section}] has no key {key!r}", hint)
+        values[key] = read(setting, value, origin, os.path.dirname(path))
+    return values
+
+
+def entries(sections: Mapping[str, Any], shown: str, text: str) -> Iterator[tuple[str, str, Any]]:
+    """Each (section, key, value) of the file; refuses what is not in a section that exists."""
+    for section, content in sections.items():
+        if section not in ("server", "site") or not isinstance(content, Mapping):
+            setting = BY_NAME.get(section)
+            hint = "the sections are [server] and [site]"
+            if section == "sites":
+                hint = "one site: [site]"
+            elif setting:
+                hint = f"write it below [{setting.section}]"
+            raise ConfigurationError(f"{shown}:{line_of(text, '', section)}: unknown key {section!r}", hint)
+        for key, value in content.items():
+            yield section, key, value
+
+
+def line_of(text: str, section: str, key: str) -> int:
+    """The line on which a key of a section stands, as well as a look at each line can tell; else 1."""
+    current = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        header = re.match(r"\s*\[+\s*([\w.\"-]+)\s*\]", line)
+        if header:
+            current = header[1]
+            if current.split(".")[0 if not section else -1] == key:
+                return number
+        elif current == section and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
+            return number
+    return 1

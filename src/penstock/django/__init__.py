@@ -1,0 +1,1 @@
+"""What Penstock knows about Django. Nothing here imports Django before the application has done so."""

@@ -1,0 +1,72 @@
+"""`penstock explain`: every setting with its origin, and the application that would be served. Runs no code of it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from penstock import capacity
+from penstock.app import find
+from penstock.config import Config
+from penstock.errors import PenstockError
+from penstock.settings import TABLE
+
+
+def explain(config: Config, environment: Mapping[str, str], as_json: bool, has_colour: bool) -> str:
+    """The text to print."""
+    settings = [
+        {
+            "name": setting.name,
+            "section": setting.section,
+            "value": config.values[setting.name].value,
+            "shown": setting.kind.show(config.values[setting.name].value) + meaning(setting.name, config),
+            "origin": config.origin(setting.name),
+        }
+        for setting in TABLE
+    ]
+    application = describe(config, environment)
+    if as_json:
+        import json  # noqa: PLC0415
+
+        return json.dumps({"application": application, "settings": settings}, indent=2)
+    rows = [("", key.replace("_", " "), str(value), "") for key, value in application.items() if value]
+    rows += [(f"[{row['section']}]", row["name"], row["shown"], row["origin"]) for row in settings]
+    return table(rows, has_colour)
+
+
+def describe(config: Config, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Where the application is and who chose its settings module; or why there is none."""
+    try:
+        found = find(config, environment)
+    except PenstockError as error:
+        return {"error": error.message, "tried": error.detail.strip()}
+    name = f"{found.module}:{found.attribute or 'application or app'}" if found.module else "WSGI_APPLICATION"
+    return {
+        "application": name + ("()" if found.is_factory else ""),
+        "chosen_by": found.rule,
+        "directory": found.directory,
+        "settings_module": found.settings,
+        "settings_chosen_by": found.settings_origin,
+        "variables_added": ", ".join(found.variables),
+    }
+
+
+def meaning(name: str, config: Config) -> str:
+    """What "auto" comes to on this machine."""
+    if config.values[name].value != "auto":
+        return ""
+    if name == "workers":
+        return f" ({capacity.count_cpus()})"
+    if name == "threads":
+        return f" ({capacity.THREADS})"
+    if name == "max_connections":
+        return f" ({capacity.max_connections(capacity.raise_descriptor_limit())})"
+    return ""
+
+
+def table(rows: list[tuple[str, str, str, str]], has_colour: bool) -> str:
+    """The rows aligned; what somebody chose stands out from the defaults."""
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines = []
+    for section, name, value, origin in rows:
+        line = f"{section:{widths[0]}}  {name:{widths[1]}}  {value:{min(widths[2], 48)}}  {origin}".rstrip()
+        lines.append(f"\x1b[2m{line}\x1b[0m" if has_colour and origin == "default" else line)
+    return "\n".join(lines)

@@ -1,0 +1,276 @@
+"""The kinds of values that settings hold: how each is read, shown and described. Refuses what it cannot read exactly.
+
+`read` takes what any layer gives: text from the environment and the command line, typed values from TOML. It raises
+ValueError with the reason when the value is none of `forms`.
+"""
+
+# ruff: noqa: D102 (what read, show and schema do is said once, in Kind)
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class Kind:
+    """Text as it is; the other kinds refine it."""
+
+    forms = "text"
+    metavar = "TEXT"
+    repeatable = False
+
+    def __init__(self, metavar: str = "") -> None:
+        self.metavar = metavar or self.metavar
+
+    def read(self, value: object, base: str) -> Any:  # noqa: ARG002
+        """The value in its unit. `base` is the directory that relative paths refer to."""
+        if not isinstance(value, str):
+            raise ValueError(f"expected {self.forms}")
+        return value
+
+    def show(self, value: Any) -> str:
+        """The value as one would write it."""
+        return str(value)
+
+    def schema(self) -> dict[str, Any]:
+        """Its JSON schema."""
+        return {"type": "string"}
+
+
+class Path(Kind):
+    """A file or a directory; relative ones refer to the file that names them, or to the working directory."""
+
+    forms = "a path"
+    metavar = "PATH"
+
+    def __init__(self, special: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self.special = special
+
+    def read(self, value: object, base: str) -> str:
+        text: str = super().read(value, base)
+        return text if text in ("", *self.special) else os.path.normpath(os.path.join(base, os.path.expanduser(text)))
+
+
+class Flag(Kind):
+    """True or false."""
+
+    forms = "true or false"
+    metavar = ""
+    words: Mapping[str, bool] = {
+        "true": True,
+        "yes": True,
+        "on": True,
+        "1": True,
+        "false": False,
+        "no": False,
+        "off": False,
+        "0": False,
+    }
+
+    def read(self, value: object, base: str) -> bool:  # noqa: ARG002
+        word = str(value).lower()
+        if word not in self.words:
+            raise ValueError(f"expected {self.forms}")
+        return self.words[word]
+
+    def show(self, value: bool) -> str:
+        return "true" if value else "false"
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "boolean"}
+
+
+class Choice(Kind):
+    """One of a few words."""
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+        self.forms = "one of " + ", ".join(words)
+        self.metavar = "|".join(words)
+
+    def read(self, value: object, base: str) -> str:  # noqa: ARG002
+        if value not in self.words:
+            raise ValueError(f"expected {self.forms}")
+        return str(value)
+
+    def schema(self) -> dict[str, Any]:
+        return {"enum": list(self.words)}
+
+
+class Count(Kind):
+    """A whole number within limits; "auto", where allowed, is worked out from the machine."""
+
+    def __init__(self, minimum: int, maximum: int, auto: bool = False) -> None:
+        self.minimum, self.maximum, self.auto = minimum, maximum, auto
+        self.forms = f"a whole number from {minimum} to {maximum}" + (', or "auto"' if auto else "")
+        self.metavar = "N|auto" if auto else "N"
+
+    def read(self, value: object, base: str) -> int | str:  # noqa: ARG002
+        if self.auto and value == "auto":
+            return "auto"
+        text = str(value)
+        if not re.fullmatch(r"[0-9]{1,12}", text) or not self.minimum <= int(text) <= self.maximum:
+            raise ValueError(f"expected {self.forms}")
+        return int(text)
+
+    def schema(self) -> dict[str, Any]:
+        number = {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
+        return {"anyOf": [number, {"const": "auto"}]} if self.auto else number
+
+
+class Measure(Kind):
+    """A number with a unit. The smallest unit is what the value is kept in, and what a bare number means."""
+
+    units: Mapping[str, float]
+    pattern: str
+
+    def __init__(self, minimum: float, maximum: float) -> None:
+        self.minimum, self.maximum = minimum, maximum
+        self.forms += f", from {self.show(minimum)} to {self.show(maximum)}"
+
+    def number(self, value: object) -> float:
+        match = re.fullmatch(self.pattern, str(value).strip())
+        number = float(match[1]) * self.units[match[2] or ""] if match else -1
+        if not self.minimum <= number <= self.maximum:
+            raise ValueError(f"expected {self.forms}")
+        return number
+
+    def show(self, value: float) -> str:
+        unit, scale = next((unit, scale) for unit, scale in self.units.items() if not value % scale)
+        return f"{int(value / scale)}{unit}"
+
+    def schema(self) -> dict[str, Any]:
+        return {"anyOf": [{"type": "string", "pattern": f"^{self.pattern}$"}, {"type": "number", "minimum": 0}]}
+
+
+class Duration(Measure):
+    """A time, kept in seconds."""
+
+    forms = 'a duration like "500ms", "30s" or "2m"; a bare number means seconds'
+    metavar = "DURATION"
+    units: Mapping[str, float] = {"h": 3600, "m": 60, "s": 1, "ms": 0.001, "": 1}
+    pattern = r"([0-9]+(?:\.[0-9]+)?)\s*(h|ms|m|s|)"
+
+    def read(self, value: object, base: str) -> float:  # noqa: ARG002
+        return self.number(value)
+
+    def show(self, value: float) -> str:
+        return super().show(value) if value and value == int(value) else f"{int(value * 1000)}ms" if value else "0s"
+
+
+class Size(Measure):
+    """An amount of memory or disk, kept in bytes."""
+
+    forms = 'a size like "8KiB" or "1MiB"; a bare number means bytes'
+    metavar = "SIZE"
+    units: Mapping[str, float] = {
+        "GiB": 2**30,
+        "MiB": 2**20,
+        "KiB": 2**10,
+        "B": 1,
+        "GB": 10**9,
+        "MB": 10**6,
+        "kB": 1000,
+        "KB": 1000,
+        "": 1,
+    }
+    pattern = r"([0-9]+)\s*(GiB|MiB|KiB|B|GB|MB|kB|KB|)"
+
+    def read(self, value: object, base: str) -> int:  # noqa: ARG002
+        return int(self.number(value))
+
+    def show(self, value: float) -> str:
+        return super().show(value) if value else "0B"
+
+
+class Rate(Size):
+    """A speed, kept in bytes a second."""
+
+    forms = 'a rate like "500B/s"; a bare number means bytes a second'
+    metavar = "RATE"
+    pattern = Size.pattern + "(?:/s)?"
+
+    def show(self, value: float) -> str:
+        return super().show(value) + "/s"
+
+
+class Address(Kind):
+    """Where to listen; normalised to host:port, [v6]:port, unix:/path or fd://N."""
+
+    forms = "host:port, [v6]:port, :port, port, unix:PATH or fd://N"
+    metavar = "ADDR"
+
+    def read(self, value: object, base: str) -> str:
+        text = str(value)
+        if text.startswith("unix:") and len(text) > 5:
+            return "unix:" + os.path.normpath(os.path.join(base, text[5:]))
+        if re.fullmatch(r"fd://[0-9]+", text):
+            return text
+        match = re.fullmatch(r"(?:(\[[0-9A-Fa-f:.%\w]+\]|[^\[\]:/\s]*):)?([0-9]{1,5})", text)
+        if not match or int(match[2]) > 65535:
+            raise ValueError(f"expected {self.forms}")
+        # "8000" stays on this machine; ":8000" is asked for in so many words, and means every IPv4 address.
+        host = "127.0.0.1" if match[1] is None else match[1] or "0.0.0.0"
+        return f"{host}:{int(match[2])}"
+
+
+class Listing(Kind):
+    """Several values of one kind: a TOML array, a repeated flag, or text with commas."""
+
+    repeatable = True
+
+    def __init__(self, item: Kind) -> None:
+        self.item = item
+        self.forms = f"a list; each item {item.forms}"
+        self.metavar = item.metavar
+
+    def read(self, value: object, base: str) -> list[Any]:
+        items = value if isinstance(value, Sequence) and not isinstance(value, str) else self.split(value)
+        return [self.item.read(item, base) for item in items]
+
+    def split(self, value: object) -> list[str]:
+        if not isinstance(value, str):
+            raise ValueError(f"expected {self.forms}")
+        return [part.strip() for part in value.split(",") if part.strip()]
+
+    def show(self, value: list[Any]) -> str:
+        return ", ".join(self.item.show(item) for item in value)
+
+    def schema(self) -> dict[str, Any]:
+        return {"anyOf": [{"type": "array", "items": self.item.schema()}, {"type": "string"}]}
+
+
+class Folders(Kind):
+    """Directories by URL prefix: a TOML table, a repeated /URL=DIR, or text with commas."""
+
+    forms = "/URL=DIR; in TOML a table of such pairs"
+    metavar = "/URL=DIR"
+    repeatable = True
+
+    def read(self, value: object, base: str) -> dict[str, str]:
+        if isinstance(value, str):
+            value = value.split(",")
+        if isinstance(value, Sequence):
+            value = dict(self.pair(item) for item in value)
+        if not isinstance(value, Mapping):
+            raise ValueError(f"expected {self.forms}")
+        return {self.prefix(url): Path().read(directory, base) for url, directory in value.items()}
+
+    def pair(self, item: object) -> tuple[str, str]:
+        url, equals, directory = str(item).strip().partition("=")
+        if not equals or not directory:
+            raise ValueError(f"expected {self.forms}")
+        return url, directory
+
+    def prefix(self, url: str) -> str:
+        # "/" would hide the application behind its own files.
+        if not url.startswith("/") or not url.strip("/"):
+            raise ValueError(f"expected {self.forms}; the URL begins with / and is more than that")
+        return f"/{url.strip('/')}/"
+
+    def show(self, value: Mapping[str, str]) -> str:
+        return ", ".join(f"{url}={directory}" for url, directory in value.items())
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "object", "additionalProperties": {"type": "string"}, "propertyNames": {"pattern": "^/.+"}}

@@ -1,0 +1,193 @@
+"""The mold: loads the application once, and forks workers from it when the supervisor says so. Serves nothing."""
+
+import gc
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+from penstock import app, capacity, log
+from penstock.config import Config, load
+from penstock.errors import PenstockError
+from penstock.processes import Channel, Forked, describe_status, signals_blocked
+from penstock.settings import TABLE
+from penstock.sockets import Listener
+from penstock.supervisor.signals import do_nothing
+from penstock.worker import Worker
+
+if TYPE_CHECKING:
+    from penstock._native import StaticMount
+
+
+class Site(NamedTuple):
+    """An application, ready to serve."""
+
+    config: Config
+    found: app.Found
+    loaded: app.Loaded
+    mounts: "list[StaticMount]"
+    warnings: list[str]
+
+
+class Mold:
+    """One generation, from inside."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        arguments: Mapping[str, Any],
+        start: str,
+        generation: int,
+        preload: bool,
+        listeners: list[Listener],
+        scoreboard: int,
+        lifeline: int,
+        channel: Channel,
+    ) -> None:
+        self.config, self.arguments, self.start = config, arguments, start
+        self.generation, self.preload = generation, preload
+        self.listeners, self.scoreboard, self.lifeline, self.channel = listeners, scoreboard, lifeline, channel
+        self.site: Site | None = None
+
+    def run(self) -> int:
+        """Loads, then forks as it is told, until the supervisor ends it or goes away."""
+        listen_to_signals()
+        gc.disable()  # what loading makes stays; looking through it again and again costs a tenth of the time
+        try:
+            if self.generation > 1:
+                self.config = self.read_configuration()
+            if self.preload:
+                self.site = self.load_site()
+        except PenstockError as error:
+            self.channel.send({"event": "failed"} | error.to_message())
+            leave(error.exit_code)
+        threads = other_threads()
+        # Everything that is here now is shared with the workers; collecting garbage must not write to it.
+        gc.freeze()
+        self.channel.send({"event": "loaded", "threads": threads} | self.facts())
+        if threads:
+            leave(0)
+        while command := self.channel.receive():
+            self.fork_worker(command["number"], command["workers"])
+        leave(0)
+
+    def load_site(self) -> Site:
+        """Finds and loads the application, and what a Django behind it says about files. Raises PenstockError."""
+        config = self.config
+        found = app.find(config, os.environ)
+        loaded = app.load(found, config)
+        site = Site(config, found, loaded, [], [])
+        for url, root in config.static.items():
+            if not os.path.isdir(root):
+                site.warnings.append(f"{root} is not a directory, so {url} is not served")
+                continue
+            site.mounts.append(
+                {
+                    "prefix": url,
+                    "roots": [root],
+                    "max_age": int(config.static_max_age),
+                    "immutable": "hashed",
+                    "fall_through": False,
+                }
+            )
+        if loaded.uses_django:
+            prepare_django(site)
+        return site
+
+    def read_configuration(self) -> Config:
+        """The configuration as it is now. What only a restart can change is said, and stays."""
+        config = load(self.arguments, os.environ, self.start)
+        fixed = [setting.name for setting in TABLE if not setting.reloads]
+        changed = [name for name in fixed if config.values[name].value != self.config.values[name].value]
+        if changed:
+            log.warning(f"a reload does not change {', '.join(changed)}: restart Penstock for that")
+        return config
+
+    def facts(self) -> dict[str, Any]:
+        """What the supervisor wants to know and to show."""
+        workers = capacity.count_cpus() if self.config.workers == "auto" else self.config.workers
+        if not self.site:
+            return {"workers": workers}
+        found, loaded = self.site.found, self.site.loaded
+        return {
+            "workers": workers,
+            "name": loaded.name,
+            "rule": loaded.rule,
+            "directory": found.directory,
+            "settings": found.settings if loaded.uses_django else "",
+            "settings_origin": found.settings_origin,
+            "mounts": self.site.mounts,
+            "warnings": self.site.warnings,
+        }
+
+    def fork_worker(self, number: int, workers: int) -> None:
+        """Forks twice: the one in between leaves at once, so that the supervisor becomes the worker's parent.
+
+        Until it has left, the worker cannot become the supervisor's: so its pid is always told before its end is.
+        """
+        try:
+            with signals_blocked():
+                between = os.fork()
+                if not between:
+                    self.fork_again(number, workers)
+        except OSError as error:
+            self.channel.send({"event": "not forked", "number": number, "reason": error.strerror})
+            return
+        _, status = os.waitpid(between, 0)
+        if status:
+            reason = f"the process between the mold and the worker {describe_status(status)}"
+            self.channel.send({"event": "not forked", "number": number, "reason": reason})
+
+    def fork_again(self, number: int, workers: int) -> None:
+        """In the process between: forks the worker and leaves."""
+        try:
+            pid = os.fork()
+        except OSError as error:
+            self.channel.send({"event": "not forked", "number": number, "reason": error.strerror})
+            leave(0)
+        if pid:
+            self.channel.send({"event": "forked", "number": number, "pid": pid})
+            leave(0)
+        raise Forked(Worker(self, number, workers).run)
+
+
+def prepare_django(site: Site) -> None:
+    """Warms Django up, and adds the mounts that its settings name and nobody else has named."""
+    from django.conf import settings  # noqa: PLC0415 (only with Django)
+
+    from penstock.django.discovery import discover  # noqa: PLC0415
+    from penstock.django.warmup import warm_up  # noqa: PLC0415
+
+    warm_up()
+    if site.config.django_static == "auto":
+        found = discover(settings, int(site.config.static_max_age))
+        site.mounts.extend(mount for mount in found.mounts if mount["prefix"] not in site.config.static)
+        site.warnings.extend(found.warnings)
+
+
+def listen_to_signals() -> None:
+    """TERM ends a mold, also one that hangs in an import; what a terminal sends to everybody is for the supervisor."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU):
+        signal.signal(number, do_nothing)
+    signal.signal(signal.SIGUSR1, lambda *_: log.journal.reopen())
+
+
+def other_threads() -> list[str]:
+    """The names of the threads beside this one, native ones too: none of them survives a fork, its locks do."""
+    own = threading.get_native_id()
+    names = {thread.native_id: thread.name for thread in threading.enumerate()}
+    others = []
+    for task in map(int, os.listdir("/proc/self/task")):
+        if task != own:
+            others.append(names.get(task) or capacity.read_text(f"/proc/self/task/{task}/comm").strip())
+    return sorted(others)
+
+
+def leave(status: int) -> NoReturn:
+    """Ends this process without the application's exit handlers: it has never served."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

@@ -1,0 +1,110 @@
+"""How the processes of one `penstock serve` come apart and talk. Knows nothing of what they say."""
+
+import json
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+Message = dict[str, Any]
+
+# A message is one packet, so that several processes can write to one end without mixing. Linux refuses a packet above
+# net.core.wmem_default (212,992 bytes): texts are cut well below it.
+LARGEST_TEXT = 64 * 1024
+
+
+class Forked(BaseException):
+    """Raised in a new process, to leave the parent's frames behind before it takes up its own role."""
+
+    def __init__(self, role: Callable[[], int]) -> None:
+        super().__init__()
+        self.role = role
+
+
+def play(role: Callable[[], int]) -> int:
+    """Runs a role, and in each process forked from it the role that it is given. Returns the exit status."""
+    while True:
+        try:
+            return role()
+        except Forked as child:
+            role = child.role
+
+
+class Channel:
+    """One end of a conversation in JSON messages."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self.end = end
+
+    @classmethod
+    def pair(cls) -> tuple["Channel", "Channel"]:
+        """Two ends."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        return cls(ours), cls(theirs)
+
+    def send(self, message: Message) -> bool:
+        """Whether the message could be handed over; False when the other side has gone."""
+        cut = {key: value[-LARGEST_TEXT:] if isinstance(value, str) else value for key, value in message.items()}
+        try:
+            self.end.send(json.dumps(cut).encode())
+        except OSError:
+            return False
+        return True
+
+    def receive(self) -> Message | None:
+        """Waits for a message; None when the other side has gone."""
+        return self.parse(self.end.recv(LARGEST_TEXT * 4))
+
+    def receive_waiting(self) -> Iterator[Message | None]:
+        """The messages that are there already; the last is None when the other side has gone."""
+        while True:
+            try:
+                data = self.end.recv(LARGEST_TEXT * 4, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            yield self.parse(data)
+            if not data:
+                return
+
+    @staticmethod
+    def parse(data: bytes) -> Message | None:
+        """A packet's message; an empty packet is the end."""
+        message: Message | None = json.loads(data) if data else None
+        return message
+
+    def close(self) -> None:
+        """Gives this process's end up."""
+        self.end.close()
+
+
+@contextmanager
+def signals_blocked() -> Iterator[None]:
+    """Holds signals back around a fork: a child must not run its parent's handlers, or write to its wakeup pipe."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def become_subreaper() -> None:
+    """Makes orphans among our descendants our children: PR_SET_CHILD_SUBREAPER of prctl(2)."""
+    import ctypes  # noqa: PLC0415 (only the supervisor needs it)
+
+    pr_set_child_subreaper = 36
+    if ctypes.CDLL(None, use_errno=True).prctl(pr_set_child_subreaper, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "the system refuses prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def describe_status(status: int) -> str:
+    """How a process ended, from what waitpid() says."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        # Nobody else sends KILL unasked.
+        reason = " (out of memory, perhaps: see dmesg)" if number == signal.SIGKILL else ""
+        return f"was killed by {signal.Signals(number).name}{reason}"
+    return f"exited with status {os.waitstatus_to_exitcode(status)}"

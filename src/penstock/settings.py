@@ -1,0 +1,348 @@
+"""THE table: every setting, once. Flags, variables, file keys, schema and reference page come from here.
+
+Nothing here reads a file or looks at the machine; config.py does. A setting that is not in this table does not exist.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from penstock.kinds import Address, Choice, Count, Duration, Flag, Folders, Kind, Listing, Path, Rate, Size
+
+
+class Setting:
+    """One setting.
+
+    `default` is written as a person would write it; `why` gives the reason for a limit; `reloads` says whether
+    `reload` (HUP) picks up a new value, or only a restart.
+    """
+
+    __slots__ = ("default", "group", "help", "kind", "name", "reloads", "section", "short", "why")
+
+    def __init__(
+        self,
+        place: tuple[str, str],
+        name: str,
+        kind: Kind,
+        default: Any,
+        help: str,
+        *,
+        why: str = "",
+        reloads: bool = True,
+        short: str = "",
+    ) -> None:
+        self.section, self.group = place
+        self.name, self.kind, self.default, self.help, self.why = name, kind, default, help, why
+        self.reloads, self.short = reloads, short
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return f"PENSTOCK_{self.name.upper()}"
+
+    @property
+    def flag(self) -> str:
+        """The command-line flag that sets it; the application is the positional TARGET instead."""
+        return "TARGET" if self.name == "app" else "--" + self.name.replace("_", "-")
+
+
+# (section of penstock.toml, heading of the help and of the reference page)
+APPLICATION = ("site", "What to serve")
+ADDRESS = ("server", "Where to listen")
+WORKERS = ("site", "Workers and threads")
+CLIENTS = ("server", "Clients: deadlines and limits")
+BODIES = ("site", "Bodies and responses")
+PROXIES = ("server", "Proxies in front")
+FILES = ("site", "Static and protected files")
+LOGS = ("server", "Logs and the process")
+
+# Longer than a day is surely a slip of a unit.
+DAY = 86400
+
+TABLE = (
+    Setting(
+        APPLICATION,
+        "app",
+        Kind(),
+        "",
+        "The application: module, module:attribute, module:factory(), or a path to a .py file",
+        why="Without it: manage.py here or above, then the only */wsgi.py.",
+    ),
+    Setting(
+        APPLICATION,
+        "chdir",
+        Path(),
+        "",
+        "Work in this directory, and look for the application there",
+        why="Without it: where manage.py is, or the working directory.",
+    ),
+    Setting(APPLICATION, "settings", Kind("MODULE"), "", "Django's settings module; wins over DJANGO_SETTINGS_MODULE"),
+    Setting(
+        APPLICATION,
+        "env",
+        Kind("NAME"),
+        "",
+        "Sets DJANGO_ENV to this name, and reads .env.NAME over .env",
+        why="Variables that are really set always win over those files.",
+    ),
+    Setting(APPLICATION, "python_path", Listing(Path()), [], "Directories to look for modules in, before all others"),
+    Setting(
+        APPLICATION,
+        "reload",
+        Flag(),
+        False,
+        "Reloads when a source file changes; for development, needs watchfiles",
+        reloads=False,
+    ),
+    Setting(
+        ADDRESS,
+        "bind",
+        Listing(Address()),
+        ["127.0.0.1:8000"],
+        "Addresses: host:port, [v6]:port, :port (every IPv4 address), unix:PATH or fd://N",
+        why="On this machine only, until you say otherwise. Sockets from systemd are used when nothing else is said.",
+        reloads=False,
+        short="-b",
+    ),
+    Setting(
+        ADDRESS,
+        "backlog",
+        Count(1, 65535),
+        2048,
+        "Connections that the system keeps waiting before it refuses more",
+        why="The system may hold fewer: net.core.somaxconn is the upper bound.",
+        reloads=False,
+    ),
+    Setting(
+        WORKERS,
+        "workers",
+        Count(1, 1024, auto=True),
+        "auto",
+        "Worker processes",
+        why="auto: the CPUs that affinity and the cgroup's quota allow, at least 1.",
+        short="-w",
+    ),
+    Setting(
+        WORKERS,
+        "threads",
+        Count(1, 1024, auto=True),
+        "auto",
+        "Threads of a worker that call the application, started when first needed",
+        why="auto: 8. More help views that wait for something else; they cannot help views that compute.",
+        short="-t",
+    ),
+    Setting(
+        WORKERS,
+        "graceful_timeout",
+        Duration(0, DAY),
+        "30s",
+        "Time that requests in flight get to finish when a worker leaves",
+        why="As long as most load balancers and systemd wait. 0s: none.",
+    ),
+    Setting(
+        WORKERS,
+        "queue_size",
+        Count(1, 1_000_000),
+        2048,
+        "Requests of a worker that may wait for a thread; the next one gets 503",
+        why="As many as the backlog: memory stays bounded when there is more work than a worker can do.",
+    ),
+    Setting(
+        WORKERS,
+        "queue_timeout",
+        Duration(0.001, DAY),
+        "5s",
+        "Time that a request may wait for a thread before it gets 503",
+        why="People have left after five seconds; work for nobody only makes the others wait.",
+    ),
+    Setting(
+        CLIENTS,
+        "max_connections",
+        Count(1, 1_000_000, auto=True),
+        "auto",
+        "Connections of a worker; the next ones stay in the backlog",
+        why="auto: seven eighths of the file descriptors that the process may open. The rest is the application's.",
+    ),
+    Setting(
+        CLIENTS,
+        "keep_alive_timeout",
+        Duration(0, DAY),
+        "75s",
+        "Time that an idle connection is kept; 0s closes after each response",
+        why="Longer than the 60 s after which common load balancers drop theirs, so that they close first.",
+    ),
+    Setting(
+        CLIENTS,
+        "head_timeout",
+        Duration(0.001, DAY),
+        "15s",
+        "Time for a whole request head to arrive, else 408",
+        why="A head is one or two packets; only an attacker or a dead line takes longer.",
+    ),
+    Setting(
+        CLIENTS,
+        "max_request_line",
+        Size(256, 1024**2),
+        "8KiB",
+        "Longest request line, else 414",
+        why="RFC 9112 3 asks for at least 8000 octets.",
+    ),
+    Setting(
+        CLIENTS,
+        "max_head",
+        Size(1024, 16 * 1024**2),
+        "32KiB",
+        "Largest request head, else 431",
+        why="Twice what h11 takes; nginx allows four pieces of 8 KiB.",
+    ),
+    Setting(
+        CLIENTS,
+        "max_fields",
+        Count(1, 10_000),
+        100,
+        "Most header fields in a request, else 431",
+        why="Browsers and a chain of proxies send some thirty.",
+    ),
+    Setting(
+        BODIES,
+        "max_body",
+        Size(0, 2**50),
+        "1GiB",
+        "Largest request body, else 413",
+        why="It may fill the disk of temp_dir; Django's own limits apply to what it parses.",
+    ),
+    Setting(
+        BODIES,
+        "body_memory",
+        Size(0, 2**31),
+        "1MiB",
+        "A larger request body goes to a temporary file",
+        why="Forms and JSON stay in memory; 400 uploads at once need 400 MiB at most.",
+    ),
+    Setting(
+        BODIES,
+        "response_memory",
+        Size(64 * 1024, 2**31),
+        "1MiB",
+        "A response of which more waits for a slow client goes to a temporary file",
+        why="So a slow reader costs neither a thread nor much memory.",
+    ),
+    Setting(
+        BODIES,
+        "body_timeout",
+        Duration(0.001, DAY),
+        "30s",
+        "Longest pause within a request body, else 408",
+        why="A phone that changes cells is back by then.",
+    ),
+    Setting(
+        BODIES,
+        "min_body_rate",
+        Rate(0, 2**31),
+        "500B/s",
+        "Slowest request body, over its whole length, else 408; 0 allows any",
+        why="A tenth of a bad modem; below it only those who want to hold the connection remain.",
+    ),
+    Setting(
+        BODIES,
+        "write_timeout",
+        Duration(0.001, DAY),
+        "60s",
+        "Longest time in which a client reads nothing of a response, then it is closed",
+        why="As in nginx's send_timeout: between two reads, not for the whole response.",
+    ),
+    Setting(
+        BODIES,
+        "stream_body",
+        Flag(),
+        False,
+        "wsgi.input reads from the client: the application is called before the body is there",
+        why="A thread then waits for the client, and chunked bodies have no CONTENT_LENGTH.",
+    ),
+    Setting(
+        BODIES,
+        "temp_dir",
+        Path(),
+        "",
+        "Directory of the temporary files",
+        why="Without it: TMPDIR, or the system's own. Choose a real disk when /tmp is memory.",
+    ),
+    Setting(
+        PROXIES,
+        "forwarded_allow",
+        Listing(Kind("PEER")),
+        ["127.0.0.1", "::1", "unix"],
+        "Peers whose Forwarded and X-Forwarded-* fields are believed: addresses, networks, unix, or *",
+        why="From everybody else these fields are dropped, so that nobody can pose as another client.",
+    ),
+    Setting(
+        PROXIES,
+        "proxy_protocol",
+        Flag(),
+        False,
+        "Connections begin with a PROXY header (versions 1 and 2)",
+        why="Only from the peers of forwarded_allow.",
+    ),
+    Setting(FILES, "static", Folders(), {}, "Serves the files of a directory below a URL"),
+    Setting(
+        FILES,
+        "static_max_age",
+        Duration(0, 366 * DAY),
+        "1m",
+        "Time that clients may keep such a file without asking again",
+        why="Files with a hash in their name may be kept for ever. 0s: ask each time.",
+    ),
+    Setting(
+        FILES,
+        "protected",
+        Folders(),
+        {},
+        "Directories that the application may send from with X-Accel-Redirect or X-Sendfile",
+    ),
+    Setting(
+        FILES,
+        "django_static",
+        Choice("auto", "off"),
+        "auto",
+        "Takes static and media files from Django's settings; off leaves them to the application",
+    ),
+    Setting(
+        LOGS,
+        "access_log",
+        Path(special=("-",)),
+        "",
+        "A line for each request, to this file; - is standard output, nothing is off",
+    ),
+    Setting(
+        LOGS,
+        "access_log_format",
+        Kind("FORMAT"),
+        "combined",
+        "combined, json, or a format of Gunicorn's atoms such as %(h)s",
+    ),
+    Setting(
+        LOGS,
+        "error_log",
+        Path(special=("-",)),
+        "-",
+        "Penstock's own lines and tracebacks, to this file; - is standard error",
+        reloads=False,
+    ),
+    Setting(
+        LOGS,
+        "log_level",
+        Choice("debug", "info", "warning", "error"),
+        "info",
+        "The least grave of Penstock's own lines to write",
+        reloads=False,
+    ),
+    Setting(
+        LOGS,
+        "pid_file",
+        Path(),
+        "",
+        "Where to write the supervisor's process id",
+        reloads=False,
+    ),
+)
+
+BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in TABLE}

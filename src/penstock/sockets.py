@@ -1,0 +1,169 @@
+"""The listening sockets: binds them, takes inherited ones, and says who holds an address that is in use.
+
+Knows nothing of HTTP. Every failure is a CannotBind.
+"""
+
+import contextlib
+import errno
+import glob
+import os
+import socket
+import stat
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from penstock.errors import CannotBind
+
+FIRST_SYSTEMD_FD = 3  # sd_listen_fds(3): SD_LISTEN_FDS_START
+
+
+class Listener(NamedTuple):
+    """One bound, listening socket."""
+
+    socket: socket.socket
+    kind: str  # "tcp" or "unix"
+    host: str  # SERVER_NAME when a request names no host
+    port: str  # "" for unix
+    path: str  # of a unix socket that we made, to be removed at the end; else ""
+
+    @property
+    def url(self) -> str:
+        """Where a person would look."""
+        if self.kind == "unix":
+            return f"unix:{self.socket.getsockname()}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+def listen_all(addresses: list[str], backlog: int, is_default: bool, environment: Mapping[str, str]) -> list[Listener]:
+    """Binds every address; when nobody named one, sockets that systemd hands over are taken instead."""
+    if is_default and environment.get("LISTEN_PID") == str(os.getpid()):
+        count = int(environment.get("LISTEN_FDS", "0"))
+        addresses = [f"fd://{FIRST_SYSTEMD_FD + index}" for index in range(count)] or addresses
+    return [listen(address, backlog) for address in addresses]
+
+
+def listen(address: str, backlog: int) -> Listener:
+    """Binds one address of the forms that settings allow."""
+    if address.startswith("fd://"):
+        return adopt(int(address[5:]), backlog)
+    if address.startswith("unix:"):
+        return listen_unix(address[5:], backlog)
+    host, _, port = address.rpartition(":")
+    return listen_tcp(host.strip("[]"), int(port), backlog)
+
+
+def listen_tcp(host: str, port: int, backlog: int) -> Listener:
+    """A TCP socket for one address of one family: `[::]` is every IPv6 address, and IPv4 is asked for beside it."""
+    try:
+        family, place = resolve(host, port)
+    except OSError as error:
+        raise CannotBind(f"cannot listen on {host}:{port}: the name is not known ({error.strerror})") from error
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        # A restart must not wait for the old connections' TIME_WAIT.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(place)
+        listener.listen(backlog)
+    except OSError as error:
+        listener.close()
+        raise refusal(error, f"{host}:{port}", port) from error
+    return Listener(listener, "tcp", host, str(listener.getsockname()[1]), "")
+
+
+def resolve(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int]]:
+    """The family and place of a host; only names are looked up."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError):
+            socket.inet_pton(family, host)
+            return family, (host, port)
+    family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    return family, (str(place[0]), int(place[1]))
+
+
+def listen_unix(path: str, backlog: int) -> Listener:
+    """A unix socket. One that a dead process left is replaced; anything else in its place is left alone."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if os.path.lexists(path):
+            remove_dead(path)
+        listener.bind(path)
+        listener.listen(backlog)
+    except OSError as error:
+        listener.close()
+        raise refusal(error, f"unix:{path}", 0) from error
+    return Listener(listener, "unix", "localhost", "", path)
+
+
+def remove_dead(path: str) -> None:
+    """Removes a unix socket that nobody listens on; raises CannotBind for everything else."""
+    if not stat.S_ISSOCK(os.lstat(path).st_mode):
+        raise CannotBind(f"cannot listen on unix:{path}: there is a file that is no socket", "choose another path")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+            return
+        except OSError as error:
+            raise refusal(error, f"unix:{path}", 0) from error
+    raise CannotBind(f"cannot listen on unix:{path}: another process does", "stop it, or choose another path")
+
+
+def adopt(fd: int, backlog: int) -> Listener:
+    """A socket that the parent process opened: bound, perhaps not yet listening."""
+    try:
+        listener = socket.socket(fileno=fd)
+        if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            listener.listen(backlog)
+        name = listener.getsockname()
+    except OSError as error:
+        raise CannotBind(
+            f"cannot listen on fd://{fd}: {error.strerror}",
+            "the process that starts Penstock must pass a bound socket",
+        ) from error
+    if listener.family == socket.AF_UNIX:
+        return Listener(listener, "unix", "localhost", "", "")
+    return Listener(listener, "tcp", name[0], str(name[1]), "")
+
+
+def refusal(error: OSError, address: str, port: int) -> CannotBind:
+    """The system's refusal as a sentence with its cause."""
+    message = f"cannot listen on {address}: {(error.strerror or str(error)).lower()}"
+    hint = ""
+    if error.errno == errno.EADDRINUSE:
+        holder = holder_of(port) if port else ""
+        message = f"cannot listen on {address}: the address is in use" + (f" by {holder}" if holder else "")
+        hint = "stop that process, or choose another address with --bind"
+    elif error.errno == errno.EACCES and 0 < port < 1024:
+        hint = (
+            "ports below 1024 are for root: choose a higher one and put a proxy in front, "
+            "let systemd pass the socket, or allow it with `sysctl net.ipv4.ip_unprivileged_port_start=80`"
+        )
+    elif error.errno == errno.EADDRNOTAVAIL:
+        hint = "no interface of this machine has that address; `ip address` lists them"
+    elif error.errno in (errno.EACCES, errno.EPERM):
+        hint = "the directory must be writable for the user who starts Penstock"
+    elif error.errno == errno.ENOENT:
+        hint = "the directory must exist"
+    return CannotBind(message, hint)
+
+
+def holder_of(port: int) -> str:
+    """`pid N (command)` of a process that listens on a TCP port, as far as this user may see; else ""."""
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(OSError), open(table) as file:
+            for fields in (line.split() for line in file.readlines()[1:]):
+                if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:  # 0A: TCP_LISTEN
+                    inodes.add(f"socket:[{fields[9]}]")
+    for link in glob.iglob("/proc/[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if os.readlink(link) in inodes:
+                pid = link.split("/")[2]
+                with open(f"/proc/{pid}/cmdline", "rb") as file:
+                    command = file.read().replace(b"\0", b" ").decode(errors="replace").strip()
+                return f"pid {pid} ({command[:60]})"
+    return ""

@@ -1,0 +1,1 @@
+"""Binds, starts, watches, restarts. Never loads the application's code."""

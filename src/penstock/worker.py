@@ -1,0 +1,116 @@
+"""A worker, from inside: the engine and the application in one process, until a signal ends it."""
+
+import fcntl
+import gc
+import os
+import select
+import signal
+import tempfile
+from typing import TYPE_CHECKING
+
+from penstock import capacity, log
+from penstock._native import Engine
+from penstock.errors import PenstockError
+
+if TYPE_CHECKING:
+    from penstock._native import EngineOptions
+    from penstock.mold import Mold, Site
+
+
+class Worker:
+    """One worker of a mold. `workers` is how many serve the same site."""
+
+    def __init__(self, mold: "Mold", number: int, workers: int) -> None:
+        self.mold, self.number, self.workers = mold, number, workers
+
+    def run(self) -> int:
+        """Serves until TERM (gracefully), QUIT (at once), or the supervisor's end. Returns the exit status."""
+        gc.enable()
+        try:
+            site = self.mold.site or self.mold.load_site()
+            engine = Engine(site.loaded.application, self.options(site))
+        except (PenstockError, ValueError) as error:
+            told = (
+                error
+                if isinstance(error, PenstockError)
+                else PenstockError(f"the engine refuses its options: {error}")
+            )
+            self.mold.channel.send({"event": "cannot start", "number": self.number} | told.to_message())
+            return told.exit_code
+        wakeup = self.listen_to_signals(engine, site.config.graceful_timeout)
+        self.end_with_supervisor()
+        self.mold.channel.send({"event": "ready", "number": self.number, "pid": os.getpid()})
+        engine.run(wakeup)
+        return 0
+
+    def listen_to_signals(self, engine: Engine, graceful_timeout: float) -> int:
+        """Installs the handlers. Returns the descriptor that wakes the engine up to run them."""
+        reader, writer = os.pipe()
+        for fd in (reader, writer):
+            os.set_blocking(fd, False)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, lambda *_: engine.stop(graceful_timeout))
+        signal.signal(signal.SIGQUIT, lambda *_: engine.stop(0))
+
+        def reopen(*_: object) -> None:
+            log.journal.reopen()
+            engine.reopen_logs()
+
+        signal.signal(signal.SIGUSR1, reopen)
+        return reader
+
+    def end_with_supervisor(self) -> None:
+        """Asks the kernel for a TERM when the supervisor's end of the pipe closes: no thread need wait for that."""
+        # Opened anew: the owner of the signal is a property of the open file, and workers share the inherited one.
+        own = os.open(f"/proc/self/fd/{self.mold.lifeline}", os.O_RDONLY | os.O_NONBLOCK)
+        fcntl.fcntl(own, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(own, fcntl.F_SETSIG, signal.SIGTERM)
+        fcntl.fcntl(own, fcntl.F_SETFL, os.O_NONBLOCK | os.O_ASYNC)
+        poll = select.poll()
+        poll.register(own, 0)  # hang-ups are always told
+        if poll.poll(0):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def options(self, site: "Site") -> "EngineOptions":
+        """What the engine is told."""
+        config = site.config
+        descriptors = capacity.raise_descriptor_limit()
+        automatic = capacity.max_connections(descriptors)
+        return {
+            "listeners": [
+                {
+                    "fd": listener.socket.fileno(),
+                    "kind": listener.kind,
+                    "server_name": listener.host,
+                    "server_port": listener.port,
+                }
+                for listener in self.mold.listeners
+            ],
+            "threads": capacity.THREADS if config.threads == "auto" else config.threads,
+            "multiprocess": self.workers > 1,
+            "max_connections": automatic if config.max_connections == "auto" else config.max_connections,
+            "max_request_line": config.max_request_line,
+            "max_head": config.max_head,
+            "max_fields": config.max_fields,
+            "max_body": config.max_body,
+            "body_memory": config.body_memory,
+            "response_memory": config.response_memory,
+            "stream_body": config.stream_body,
+            "temp_dir": config.temp_dir or tempfile.gettempdir(),
+            "head_timeout": config.head_timeout,
+            "body_timeout": config.body_timeout,
+            "min_body_rate": config.min_body_rate,
+            "keep_alive_timeout": config.keep_alive_timeout,
+            "write_timeout": config.write_timeout,
+            "queue_size": config.queue_size,
+            "queue_timeout": config.queue_timeout,
+            "forwarded_allow": config.forwarded_allow,
+            "proxy_protocol": config.proxy_protocol,
+            "static": site.mounts,
+            "protected": config.protected,
+            "access_log": config.access_log,
+            "access_log_format": config.access_log_format,
+            "error_log_fd": log.journal.fd,
+            "scoreboard_fd": self.mold.scoreboard,
+            "scoreboard_slot": self.number - 1,
+        }
