@@ -8,7 +8,7 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from penstock.config import Config, find_above
@@ -46,7 +46,7 @@ class Loaded(NamedTuple):
     uses_django: bool
 
 
-def find(config: Config, environment: Any) -> Found:
+def find(config: Config, environment: Mapping[str, str]) -> Found:
     """Looks for the application by the rules of the command line. AppNotFound lists what was tried."""
     start = config.directory
     if config.app:
@@ -58,7 +58,7 @@ def find(config: Config, environment: Any) -> Found:
         files = read_env_files(directory, config.env)
         settings, origin = settings_for(config, environment, files, [manage, *glob.glob(f"{directory}/*/wsgi.py")])
         if settings:
-            variables = variables_for(config, files) | {VARIABLE: settings}
+            variables = variables_for(config, environment, files) | {VARIABLE: settings}
             return Found("", "", False, directory, directory, f"{shorten(manage)}", settings, origin, variables)
         tried.append(f"{shorten(manage)} names no settings module in plain words")
     else:
@@ -67,7 +67,7 @@ def find(config: Config, environment: Any) -> Found:
     if len(modules) == 1:
         files = read_env_files(start, config.env)
         settings, origin = settings_for(config, environment, files, modules)
-        variables = variables_for(config, files)
+        variables = variables_for(config, environment, files)
         module = os.path.basename(os.path.dirname(modules[0])) + ".wsgi"
         rule = "the only */wsgi.py here"
         return Found(module, "", False, start, start, rule, settings, origin, variables)
@@ -84,7 +84,7 @@ def find(config: Config, environment: Any) -> Found:
     )
 
 
-def find_named(config: Config, environment: Any, start: str) -> Found:
+def find_named(config: Config, environment: Mapping[str, str], start: str) -> Found:
     """The application that TARGET, PENSTOCK_APP or the file names."""
     match = TARGET.fullmatch(config.app)
     if not match:
@@ -99,7 +99,7 @@ def find_named(config: Config, environment: Any, start: str) -> Found:
         source = os.path.join(start, *module.split(".")) + ".py"
     files = read_env_files(path, config.env)
     settings, origin = settings_for(config, environment, files, [source])
-    variables = variables_for(config, files)
+    variables = variables_for(config, environment, files)
     return Found(
         module,
         match["attribute"] or "",
@@ -135,16 +135,16 @@ def module_of(path: str, config: Config) -> tuple[str, str]:
 
 
 def settings_for(
-    config: Config, environment: Any, files: dict[str, tuple[str, str]], sources: list[str]
+    config: Config, environment: Mapping[str, str], files: dict[str, tuple[str, str]], sources: list[str]
 ) -> tuple[str, str]:
     """Django's settings module and who chose it, with the origin as a person writes it."""
     settings, origin = choose_settings((config.settings, config.origin("settings")), environment, files, sources)
     return settings, shorten(origin) if os.path.isabs(origin) else origin
 
 
-def variables_for(config: Config, files: dict[str, tuple[str, str]]) -> dict[str, str]:
+def variables_for(config: Config, environment: Mapping[str, str], files: dict[str, tuple[str, str]]) -> dict[str, str]:
     """What the site's processes get beside the real environment."""
-    variables = {name: value for name, (value, _) in files.items() if name not in os.environ}
+    variables = {name: value for name, (value, _) in files.items() if name not in environment}
     if config.env:
         variables["DJANGO_ENV"] = config.env
     if config.settings:

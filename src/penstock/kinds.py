@@ -250,7 +250,7 @@ class Folders(Kind):
 
     def read(self, value: object, base: str) -> dict[str, str]:
         if isinstance(value, str):
-            value = value.split(",")
+            value = [pair for pair in value.split(",") if pair.strip()]
         if isinstance(value, Sequence):
             value = dict(self.pair(item) for item in value)
         if not isinstance(value, Mapping):

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from penstock import app, capacity, log
+from penstock._native import Scoreboard
 from penstock.config import Config, load
 from penstock.errors import PenstockError
 from penstock.processes import Channel, Forked, describe_status, signals_blocked
@@ -43,7 +44,7 @@ class Mold:
         generation: int,
         preload: bool,
         listeners: list[Listener],
-        scoreboard: int,
+        scoreboard: Scoreboard,
         lifeline: int,
         channel: Channel,
     ) -> None:

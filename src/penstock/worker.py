@@ -29,11 +29,11 @@ class Worker:
         try:
             site = self.mold.site or self.mold.load_site()
             engine = Engine(site.loaded.application, self.options(site))
-        except (PenstockError, ValueError) as error:
+        except (PenstockError, ValueError, OSError) as error:
             told = (
                 error
                 if isinstance(error, PenstockError)
-                else PenstockError(f"the engine refuses its options: {error}")
+                else PenstockError(f"the engine cannot start: {error}")
             )
             self.mold.channel.send({"event": "cannot start", "number": self.number} | told.to_message())
             return told.exit_code
@@ -111,6 +111,6 @@ class Worker:
             "access_log": config.access_log,
             "access_log_format": config.access_log_format,
             "error_log_fd": log.journal.fd,
-            "scoreboard_fd": self.mold.scoreboard,
+            "scoreboard_fd": self.mold.scoreboard.fileno(),
             "scoreboard_slot": self.number - 1,
         }

@@ -36,19 +36,19 @@ fn every_case_gives_the_same_when_it_is_fed_byte_by_byte() {
 
 #[test]
 fn a_request_behind_a_case_is_read_where_the_case_is_accepted_and_never_where_it_is_refused() {
-    let next = b"GET /following HTTP/1.1\r\nHost: following.test\r\n\r\n";
+    // Short enough for the smallest limits of the corpus.
+    let next = b"GET /behind HTTP/1.1\r\nHost: a\r\n\r\n";
     for case in cases() {
-        let limits = Limits { head: case.limits.head.max(next.len()), ..case.limits };
         for pieces in [vec![&case.wire[..], next], vec![&[&case.wire[..], next].concat()[..]]] {
-            let (mut requests, outcome) = decode(pieces, &limits);
+            let (mut requests, outcome) = decode(pieces, &case.limits);
             match case.outcome {
                 Outcome::Idle => {
                     let last = requests.pop().expect(&case.name);
-                    assert_eq!(last.target, b"/following", "{}", case.name);
+                    assert_eq!(last.target, b"/behind", "{}", case.name);
                     case.check((requests, outcome));
                 }
                 Outcome::Refused(_) => {
-                    assert!(requests.iter().all(|request| request.target != b"/following"), "{}", case.name);
+                    assert!(requests.iter().all(|request| request.target != b"/behind"), "{}", case.name);
                     assert!(matches!(outcome, Outcome::Refused(_)), "{}", case.name);
                 }
                 // What follows belongs to what is incomplete.

@@ -1,10 +1,12 @@
 //! One line for each answered request, written off the request path. Refused: to wait for a disk or a reader. Lines
 //! that cannot be written are kept up to a bound, then dropped and counted. Nothing that a client sends can end a
 //! line, close a quoted value or reach a terminal as a control character.
-use httpdate::fmt_http_date;
+use crate::static_files::LAST_SECOND;
+use httpdate::HttpDate;
 use penstock_http::{RequestHead, Version};
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -37,6 +39,9 @@ const PIPE_PIECE: usize = 4096;
 /// Apache's combined format, in Gunicorn's atoms.
 const COMBINED: &str = r#"%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s""#;
 
+/// Looks up a variable of the WSGI environ.
+pub type Environ<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
 /// One answered request.
 #[derive(Clone, Copy)]
 pub struct Entry<'a> {
@@ -57,7 +62,7 @@ pub struct Entry<'a> {
     /// From there to the end of the response.
     pub duration: Duration,
     /// Variables of the WSGI environ; only asked for when [`AccessLog::needs_environ`].
-    pub environ: Option<&'a dyn Fn(&str) -> Option<String>>,
+    pub environ: Option<&'a Environ<'a>>,
 }
 
 impl<'a> Entry<'a> {
@@ -80,13 +85,13 @@ impl<'a> Entry<'a> {
     }
 
     /// The values of a field of the request.
-    fn request_field(&self, name: &'a str) -> Option<Vec<u8>> {
+    fn request_field(&self, name: &str) -> Option<Cow<'a, [u8]>> {
         let fields = self.head.fields.iter().map(|field| (&field.name, &field.value));
         joined(fields.map(|(name, value)| (name.of(self.request_bytes), value.of(self.request_bytes))), name)
     }
 
     /// The values of a field of the response.
-    fn response_field(&self, name: &'a str) -> Option<Vec<u8>> {
+    fn response_field(&self, name: &str) -> Option<Cow<'a, [u8]>> {
         let lines = self.response_head.split(|byte| *byte == b'\n').skip(1);
         let fields = lines.filter_map(|line| {
             let colon = line.iter().position(|byte| *byte == b':')?;
@@ -106,10 +111,10 @@ impl<'a> Entry<'a> {
 }
 
 /// The values of equal fields, joined as RFC 9110 5.3 has it.
-fn joined<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>, wanted: &str) -> Option<Vec<u8>> {
-    let values: Vec<_> =
-        fields.filter(|(name, _)| name.eq_ignore_ascii_case(wanted.as_bytes())).map(|(_, value)| value).collect();
-    (!values.is_empty()).then(|| values.join(&b", "[..]))
+fn joined<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>, wanted: &str) -> Option<Cow<'a, [u8]>> {
+    let mut values = fields.filter(|(name, _)| name.eq_ignore_ascii_case(wanted.as_bytes())).map(|(_, value)| value);
+    let first = Cow::Borrowed(values.next()?);
+    Some(values.fold(first, |joined, value| Cow::Owned([&joined, &b", "[..], value].concat())))
 }
 
 /// RFC 4648 4, with or without padding; None when it is something else.
@@ -254,16 +259,26 @@ fn push_piece(line: &mut Vec<u8>, piece: &Piece, entry: &Entry<'_>) {
     }
 }
 
+const MONTHS: &[u8] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
+
 /// One object with always the same keys; what there is not is null.
 fn push_json(line: &mut Vec<u8>, entry: &Entry<'_>) {
     let of_request = |span: penstock_http::Span| Some(span.of(entry.request_bytes)).filter(|text| !text.is_empty());
-    let [date, time] = date_and_time(entry.started);
     let micros = entry.started.duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_micros());
-    let month = "JanFebMarAprMayJunJulAugSepOctNovDec".find(&date[3..6]).map_or(0, |at| at / 3 + 1);
-    let time = format!("{}-{month:02}-{}T{time}.{micros:06}Z", &date[7..11], &date[..2]);
     let peer = entry.peer.map(|peer| peer.to_string());
-    line.extend_from_slice(b"{\"time\":");
-    push_json_text(line, Some(time.as_bytes()));
+    let date = http_date(entry.started);
+    let month = MONTHS.chunks(3).position(|month| *month == date[8..11]).map_or(0, |index| index as u64 + 1);
+    line.extend_from_slice(b"{\"time\":\"");
+    line.extend_from_slice(&date[12..16]);
+    line.push(b'-');
+    push_padded(line, month, 100);
+    line.push(b'-');
+    line.extend_from_slice(&date[5..7]);
+    line.push(b'T');
+    line.extend_from_slice(&date[17..25]);
+    line.push(b'.');
+    push_padded(line, u64::from(micros), 1_000_000);
+    line.extend_from_slice(b"Z\"");
     for (key, text) in [
         (",\"remote_addr\":", peer.as_deref().map(str::as_bytes)),
         (",\"user\":", entry.user().as_deref()),
@@ -296,21 +311,34 @@ fn push_json_text(line: &mut Vec<u8>, text: Option<&[u8]>) {
         return line.extend_from_slice(b"null");
     };
     line.push(b'"');
-    for character in String::from_utf8_lossy(text).chars() {
+    let text = String::from_utf8_lossy(text);
+    let mut rest = &*text;
+    while let Some((at, character)) = rest.char_indices().find(|(_, character)| is_special_in_json(*character)) {
+        line.extend_from_slice(&rest.as_bytes()[..at]);
         match character {
             '"' | '\\' => line.extend([b'\\', character as u8]),
-            _ if character.is_control() => {
-                let code = character as u32;
-                line.extend_from_slice(b"\\u00");
-                line.extend([HEX[(code >> 4) as usize & 15], HEX[code as usize & 15]]);
-            }
-            _ => line.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+            // All control characters are below U+00A0.
+            _ => line.extend([b'\\', b'u', b'0', b'0', high_digit(character as u8), low_digit(character as u8)]),
         }
+        rest = &rest[at + character.len_utf8()..];
     }
+    line.extend_from_slice(rest.as_bytes());
     line.push(b'"');
 }
 
+fn is_special_in_json(character: char) -> bool {
+    character.is_control() || matches!(character, '"' | '\\')
+}
+
 const HEX: &[u8; 16] = b"0123456789abcdef";
+
+fn high_digit(byte: u8) -> u8 {
+    HEX[usize::from(byte >> 4)]
+}
+
+fn low_digit(byte: u8) -> u8 {
+    HEX[usize::from(byte & 15)]
+}
 
 fn push_text(line: &mut Vec<u8>, text: Option<&[u8]>) {
     match text {
@@ -321,16 +349,20 @@ fn push_text(line: &mut Vec<u8>, text: Option<&[u8]>) {
 
 /// As Apache does it: a backslash before quotes and backslashes, names or numbers for all that is not printable ASCII.
 fn push_escaped(line: &mut Vec<u8>, text: &[u8]) {
-    for byte in text {
-        match byte {
-            b'"' | b'\\' => line.extend([b'\\', *byte]),
-            b' '..=b'~' => line.push(*byte),
-            b'\n' => line.extend_from_slice(b"\\n"),
-            b'\r' => line.extend_from_slice(b"\\r"),
-            b'\t' => line.extend_from_slice(b"\\t"),
-            _ => line.extend([b'\\', b'x', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]),
+    let is_special = |byte: &u8| !matches!(byte, b' '..=b'~') || matches!(byte, b'"' | b'\\');
+    let mut rest = text;
+    while let Some(at) = rest.iter().position(is_special) {
+        line.extend_from_slice(&rest[..at]);
+        match rest[at] {
+            byte @ (b'"' | b'\\') => line.extend([b'\\', byte]),
+            b'\n' => line.extend(b"\\n"),
+            b'\r' => line.extend(b"\\r"),
+            b'\t' => line.extend(b"\\t"),
+            byte => line.extend([b'\\', b'x', high_digit(byte), low_digit(byte)]),
         }
+        rest = &rest[at + 1..];
     }
+    line.extend_from_slice(rest);
 }
 
 /// The one value of the combined format that is neither quoted nor free of spaces by itself.
@@ -347,32 +379,35 @@ fn push_number(line: &mut Vec<u8>, number: u64) {
     line.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
+/// With zeros in front; `limit` is a power of ten above the number.
+fn push_padded(line: &mut Vec<u8>, number: u64, limit: u64) {
+    line.extend_from_slice(&itoa::Buffer::new().format(limit + number).as_bytes()[1..]);
+}
+
 /// Seconds with six decimals.
 fn push_seconds(line: &mut Vec<u8>, duration: Duration) {
     push_number(line, duration.as_secs());
     line.push(b'.');
-    let micros = duration.subsec_micros();
-    let mut digits = itoa::Buffer::new();
-    line.extend_from_slice(&digits.format(1_000_000 + micros).as_bytes()[1..]);
+    push_padded(line, u64::from(duration.subsec_micros()), 1_000_000);
 }
 
 /// `[06/Nov/1994:08:49:37 +0000]`: always UTC, because asking the C library for the local offset while other threads
 /// may change the environment is not safe, and because a fleet's logs want one clock.
 fn push_time(line: &mut Vec<u8>, time: SystemTime) {
-    let [date, time] = date_and_time(time);
-    line.push(b'[');
-    line.extend_from_slice(date.replace(' ', "/").as_bytes());
-    line.push(b':');
-    line.extend_from_slice(time.as_bytes());
-    line.extend_from_slice(b" +0000]");
+    let date = http_date(time);
+    for part in [b"[", &date[5..7], b"/", &date[8..11], b"/", &date[12..16], b":", &date[17..25], b" +0000]"] {
+        line.extend_from_slice(part);
+    }
 }
 
-/// `06 Nov 1994` and `08:49:37`, cut from HTTP's own form of a date; a clock that is out of its range counts as 1970.
-fn date_and_time(time: SystemTime) -> [String; 2] {
+/// `Sun, 06 Nov 1994 08:49:37 GMT`, to cut the parts out of; a clock that is out of its range counts as 1970.
+fn http_date(time: SystemTime) -> [u8; 29] {
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let time = UNIX_EPOCH + Duration::from_secs(if seconds < 253_402_300_800 { seconds } else { 0 });
-    let text = fmt_http_date(time);
-    [text[5..16].to_owned(), text[17..25].to_owned()]
+    let time = UNIX_EPOCH + Duration::from_secs(if seconds <= LAST_SECOND { seconds } else { 0 });
+    let mut text = [b' '; 29];
+    // It has always this length.
+    let _ = write!(&mut text[..], "{}", HttpDate::from(time));
+    text
 }
 
 /// What waits for the writing thread, and what it is asked to do.
@@ -761,12 +796,14 @@ mod tests {
         assert_eq!(String::from_utf8(line).unwrap(), expected);
         let mut line = Vec::new();
         push_json_text(&mut line, Some(hostile));
-        let expected = r#""a\" 200\u000d\u000a192.0.2.9 - - \\ \u001b[2J\u0000\u007f"#.to_owned() + "\u{fffd}\\u009b\"";
+        let expected =
+            r#""a\" 200\u000d\u000a192.0.2.9 - - \\ \u001b[2J\u0000\u007f"#.to_owned() + "\u{fffd}\\u009b\"";
         assert_eq!(String::from_utf8(line).unwrap(), expected);
         // "x [y] z:": a user name with spaces is still one word.
         let request = b"GET / HTTP/1.0\r\nAuthorization: basic eCBbeV0gejo=\r\n\r\n";
         assert_eq!(formatted("%(u)s", request), "x\\x20[y]\\x20z\n");
-        for credentials in ["", "Basic", "Basic ", "Basic ?", "Basic OnNlY3JldA==", "Bearer anVsaWE6", "Basic anVsaWE="]
+        for credentials in
+            ["", "Basic", "Basic ", "Basic ?", "Basic OnNlY3JldA==", "Bearer anVsaWE6", "Basic anVsaWE="]
         {
             let request = format!("GET / HTTP/1.0\r\nAuthorization: {credentials}\r\n\r\n");
             assert_eq!(formatted("%(u)s", request.as_bytes()), "-\n", "{credentials}");
@@ -792,7 +829,7 @@ mod tests {
     #[test]
     fn a_clock_that_is_out_of_range_does_no_harm() {
         for time in [UNIX_EPOCH - Duration::from_secs(9), UNIX_EPOCH + Duration::from_secs(300_000_000_000)] {
-            assert_eq!(date_and_time(time), ["01 Jan 1970", "00:00:00"]);
+            assert_eq!(&http_date(time), b"Thu, 01 Jan 1970 00:00:00 GMT");
         }
     }
 

@@ -1,6 +1,7 @@
 //! One client's connection and the request that is being read from it. Owned by the event loop while bytes are
 //! awaited, and by the thread that calls the application while a request is answered: never by both.
 use crate::body::Body;
+use crate::body_stream::{lock, SharedStream};
 use crate::output::Output;
 use penstock_http::forwarded::Client;
 use penstock_http::{BodyEncoder, Decoder, RequestHead, Turn};
@@ -87,6 +88,8 @@ pub struct Request {
     pub bytes: Vec<u8>,
     pub head: RequestHead,
     pub body: Body,
+    /// The body, where the application reads it from the client by itself.
+    pub stream: Option<SharedStream>,
     /// When its last byte was read.
     pub arrived: Instant,
     /// What a trusted proxy says of the client.
@@ -107,6 +110,7 @@ impl Request {
             bytes: Vec::new(),
             head: RequestHead::default(),
             body: Body::Empty,
+            stream: None,
             arrived: now,
             client: Client::default(),
             shape: 0,
@@ -121,6 +125,7 @@ impl Request {
         self.bytes.clear();
         self.head.fields.clear();
         self.body = Body::Empty;
+        self.stream = None;
         self.client = Client::default();
         self.response_head.clear();
         self.status = 0;
@@ -141,6 +146,11 @@ impl Request {
         self.head.path.of(&self.bytes)
     }
 
+    /// Part of a streamed body has not been read: the connection cannot go on after this request.
+    pub fn has_unread_body(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| !lock(stream).is_complete())
+    }
+
     /// What this request says about its response.
     pub fn turn(&self, close: bool) -> Turn {
         Turn {
@@ -155,6 +165,15 @@ impl Request {
 pub struct Job {
     pub connection: Box<Connection>,
     pub request: Box<Request>,
+}
+
+impl Job {
+    /// The request is answered: the connection gets back what a streamed body has taken from it.
+    pub fn end_stream(&mut self) {
+        if let Some(stream) = self.request.stream.take() {
+            lock(&stream).end(&mut self.connection);
+        }
+    }
 }
 
 /// Appends a small text response of our own, for refusals and for failures of the application.

@@ -140,7 +140,12 @@ impl Environs {
         }
         self.set_fields(py, &environ, job)?;
         let Job { request, .. } = job;
-        if request.head.framing != RequestFraming::None {
+        if let Some(stream) = &request.stream {
+            if let RequestFraming::Length(length) = request.head.framing {
+                environ.set_item(&keys.content_length, itoa::Buffer::new().format(length))?;
+            }
+            environ.set_item(&keys.input, Bound::new(py, Input::streaming(stream.clone()))?)?;
+        } else if request.head.framing != RequestFraming::None {
             let body = std::mem::take(&mut request.body);
             // Also for a chunked request: the body is known whole, so the application gets its length.
             environ.set_item(&keys.content_length, itoa::Buffer::new().format(body.len()))?;

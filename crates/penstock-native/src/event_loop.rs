@@ -1,4 +1,5 @@
 //! Sockets in, complete requests out; finished responses in, bytes out. No Python: whoever holds the loop may run it.
+use crate::body_stream::BodyStream;
 use crate::clock::Date;
 use crate::connection::{push_plain, status_text, Connection, Job, Peer, Phase, Request, Wire};
 use crate::hub::{Hub, Returned};
@@ -19,7 +20,7 @@ use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Responses that may wait for their batch. More than this saves nothing: 16, 24 and 32 cost 82, 78 and 77 µs each.
@@ -101,6 +102,8 @@ pub struct EventLoop {
     /// Slots that have more to do although no event will say so.
     again: Vec<u32>,
     scratch: Vec<u8>,
+    // Boxed, because they go from hand to hand.
+    #[expect(clippy::vec_box)]
     requests: Vec<Box<Request>>,
     /// What earlier calls of each route took.
     pub routes: Routes,
@@ -163,6 +166,8 @@ impl EventLoop {
         let mut did_something = self.collect_returned();
         did_something |= self.go_on();
         // From begin_polling() on whoever changes something wakes the loop, so what it asks now stays true.
+        let waiting = self.hub.waiting_count.load(Ordering::Relaxed);
+        self.hub.scoreboard.set(Counter::QueueLength, (self.ready.len() + waiting) as u64);
         let waits = match patience {
             Patience::None => false,
             _ if did_something => false,
@@ -229,7 +234,8 @@ impl EventLoop {
     }
 
     /// Takes back a request whose response is complete. It leaves with the next batch.
-    pub fn finish(&mut self, now: Instant, job: Job) {
+    pub fn finish(&mut self, now: Instant, mut job: Job) {
+        job.end_stream();
         let Job { mut connection, request } = job;
         self.recycle(request);
         let slot = connection.slot;
@@ -368,8 +374,9 @@ impl EventLoop {
     fn collect_returned(&mut self) -> bool {
         let mut returned = std::mem::take(&mut *self.hub.returned());
         let any = !returned.is_empty();
-        for Returned { job, measured } in returned.drain(..) {
+        for Returned { mut job, measured } in returned.drain(..) {
             self.routes.record(job.request.shape, measured);
+            job.end_stream();
             let Job { mut connection, request } = job;
             self.recycle(request);
             connection.phase = Phase::Sending;
@@ -592,6 +599,9 @@ impl EventLoop {
                     request.bytes.extend_from_slice(&input[..count]);
                     connection.began = self.now;
                     if request.head.framing != RequestFraming::None {
+                        if self.hub.settings.stream_body {
+                            return (used, Verdict::Complete(request));
+                        }
                         connection.phase = Phase::Body;
                         connection.deadline = self.now + self.hub.settings.body_timeout;
                         if request.head.expects_continue && used == bytes.len() {
@@ -641,6 +651,12 @@ impl EventLoop {
             || self.is_stopping
             || self.hub.settings.keep_alive_timeout.is_zero();
         request.arrived = self.now;
+        if self.hub.settings.stream_body && request.head.framing != RequestFraming::None {
+            let settings = &self.hub.settings;
+            let (patience, expects) = (settings.body_timeout, request.head.expects_continue);
+            let stream = BodyStream::begin(&mut connection, settings.limits, patience, expects);
+            request.stream = Some(Arc::new(Mutex::new(stream)));
+        }
         if connection.peer.trusted {
             request.client = forwarded::client(&self.hub.settings.trust, &request.bytes, &request.head.fields);
         }
@@ -657,8 +673,6 @@ impl EventLoop {
         } else {
             self.reject(job);
         }
-        let waiting = self.hub.waiting_count.load(Ordering::Relaxed);
-        self.hub.scoreboard.set(Counter::QueueLength, (self.ready.len() + waiting) as u64);
     }
 
     fn answer_with_file(&mut self, connection: &Connection, request: &Request) -> Option<Served> {
@@ -683,6 +697,7 @@ impl EventLoop {
     pub fn reject(&mut self, job: Job) {
         let Job { mut connection, mut request } = job;
         self.hub.scoreboard.add(Counter::Rejected, 1);
+        connection.close |= request.has_unread_body();
         let turn = request.turn(connection.close);
         let keep = push_plain(&mut connection.wire.output(), turn, status_text(503), Some(1), self.date.now());
         connection.close |= !keep;

@@ -262,6 +262,7 @@ impl Loaded {
         let Request { response_head, .. } = &mut *self.job.request;
         response_head.clear();
         let out = &mut std::mem::take(response_head);
+        self.job.connection.close |= self.job.request.has_unread_body();
         let turn = self.job.request.turn(self.job.connection.close);
         let mut encoder = HeadEncoder::start(out, turn, &encode(status)?).map_err(refused)?;
         self.file = None;
@@ -353,8 +354,10 @@ pub fn file_request<'a>(connection: &Connection, request: &'a Request, date: &'a
     }
 }
 
+type Parsed<'a> = (&'a [u8], &'a [u8]);
+
 /// The status and the fields of a head that we have encoded ourselves, without its end.
-fn parse_encoded(head: &[u8]) -> (&[u8], Vec<(&[u8], &[u8])>) {
+fn parse_encoded(head: &[u8]) -> (&[u8], Vec<Parsed<'_>>) {
     let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let status = lines.next().and_then(|line| line.strip_prefix(b"HTTP/1.1 ")).unwrap_or_default();
     let fields = lines.filter_map(|line| {

@@ -1,5 +1,6 @@
-//! `wsgi.input`: a request's body as a Python file. The whole body is there, so nothing here waits.
+//! `wsgi.input`: a request's body as a Python file. Unless it is streamed the whole body is there, and nothing waits.
 use crate::body::Body;
+use crate::body_stream::{lock, SharedStream};
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
@@ -7,58 +8,85 @@ use pyo3::types::{PyBytes, PyList};
 /// How far a line is looked for at once in a body that is in a file.
 const LINE_STEP: usize = 8 * 1024;
 
+/// Where the bytes come from.
+enum Source {
+    /// They are all there.
+    Whole { body: Body, position: u64 },
+    /// The client still sends them.
+    Stream(SharedStream),
+}
+
 /// A readable stream; at its end every read gives b"", for ever.
 #[pyclass(module = "penstock._native", freelist = 64)]
 pub struct Input {
-    body: Body,
-    position: u64,
+    source: Source,
 }
 
 impl Input {
     pub fn new(body: Body) -> Self {
-        Self { body, position: 0 }
+        Self { source: Source::Whole { body, position: 0 } }
     }
 
-    fn left(&self) -> u64 {
-        self.body.len() - self.position
+    /// A body that is read from the client when the application asks for it.
+    pub fn streaming(stream: SharedStream) -> Self {
+        Self { source: Source::Stream(stream) }
     }
 
-    /// How much a size argument asks for: None and negative numbers mean everything.
-    fn wanted(&self, size: Option<i64>) -> usize {
-        match size {
-            Some(size) if size >= 0 => self.left().min(size as u64) as usize,
-            _ => self.left() as usize,
-        }
+    /// How much there is of what a size argument asks for: None and negative numbers mean everything.
+    fn available(&self, py: Python<'_>, size: Option<i64>) -> PyResult<usize> {
+        let wanted = size.and_then(|size| usize::try_from(size).ok()).unwrap_or(usize::MAX);
+        let left = match &self.source {
+            Source::Whole { body, position } => usize::try_from(body.len() - position).unwrap_or(usize::MAX),
+            Source::Stream(stream) => py.detach(|| {
+                let mut stream = lock(stream);
+                stream.fill(wanted).map(|()| stream.decoded.len())
+            })?,
+        };
+        Ok(wanted.min(left))
     }
 
     fn take<'py>(&mut self, py: Python<'py>, count: usize) -> PyResult<Bound<'py, PyBytes>> {
-        let begin = self.position;
-        let bytes = match &self.body {
-            Body::Memory(held) => {
-                let begin = begin as usize;
-                PyBytes::new(py, &held[begin..begin + count])
+        let (body, position) = match &mut self.source {
+            Source::Whole { body, position } => (body, position),
+            Source::Stream(stream) => {
+                let mut stream = lock(stream);
+                let bytes = PyBytes::new(py, &stream.decoded[..count]);
+                stream.decoded.drain(..count);
+                return Ok(bytes);
             }
-            body => PyBytes::new_with(py, count, |mut target| {
-                let mut position = begin;
-                while !target.is_empty() {
-                    let read = body.read_at(position, target)?;
-                    if read == 0 {
-                        return Err(PyOSError::new_err("the temporary file of the request body became shorter"));
-                    }
-                    position += read as u64;
-                    target = &mut target[read..];
-                }
-                Ok(())
-            })?,
         };
-        self.position += count as u64;
-        Ok(bytes)
+        let begin = *position;
+        *position += count as u64;
+        if let Body::Memory(held) = body {
+            let begin = begin as usize;
+            return Ok(PyBytes::new(py, &held[begin..begin + count]));
+        }
+        PyBytes::new_with(py, count, |mut target| {
+            let mut position = begin;
+            while !target.is_empty() {
+                let read = body.read_at(position, target)?;
+                if read == 0 {
+                    return Err(PyOSError::new_err("the temporary file of the request body became shorter"));
+                }
+                position += read as u64;
+                target = &mut target[read..];
+            }
+            Ok(())
+        })
     }
 
-    /// Bytes up to and with the next newline, `most` at the most.
-    fn line_length(&self, most: usize) -> PyResult<usize> {
-        if let Body::Memory(held) = &self.body {
-            let begin = self.position as usize;
+    /// Bytes up to and with the next newline, `size` at the most.
+    fn line_length(&self, py: Python<'_>, size: Option<i64>) -> PyResult<usize> {
+        let (body, position) = match &self.source {
+            Source::Whole { body, position } => (body, *position),
+            Source::Stream(stream) => {
+                let most = size.and_then(|size| usize::try_from(size).ok()).unwrap_or(usize::MAX);
+                return Ok(py.detach(|| streamed_line_length(stream, most))?);
+            }
+        };
+        let most = self.available(py, size)?;
+        if let Body::Memory(held) = body {
+            let begin = position as usize;
             let rest = &held[begin..begin + most];
             return Ok(memchr::memchr(b'\n', rest).map_or(most, |end| end + 1));
         }
@@ -66,7 +94,7 @@ impl Input {
         let mut part = vec![0; LINE_STEP];
         while length < most {
             let wanted = LINE_STEP.min(most - length);
-            let read = self.body.read_at(self.position + length as u64, &mut part[..wanted])?;
+            let read = body.read_at(position + length as u64, &mut part[..wanted])?;
             if read == 0 {
                 break;
             }
@@ -79,19 +107,38 @@ impl Input {
     }
 }
 
+fn streamed_line_length(stream: &SharedStream, most: usize) -> std::io::Result<usize> {
+    let mut stream = lock(stream);
+    let mut searched = 0;
+    loop {
+        let known = stream.decoded.len().min(most);
+        if let Some(end) = memchr::memchr(b'\n', &stream.decoded[searched..known]) {
+            return Ok(searched + end + 1);
+        }
+        searched = known;
+        if known == most {
+            return Ok(known);
+        }
+        stream.fill(known + 1)?;
+        if stream.decoded.len() == known {
+            return Ok(known);
+        }
+    }
+}
+
 #[pymethods]
 impl Input {
     /// At most `size` bytes; all that are left without a size.
     #[pyo3(signature = (size=None, /))]
     fn read<'py>(&mut self, py: Python<'py>, size: Option<i64>) -> PyResult<Bound<'py, PyBytes>> {
-        let count = self.wanted(size);
+        let count = self.available(py, size)?;
         self.take(py, count)
     }
 
     /// One line with its newline, at most `size` bytes of it.
     #[pyo3(signature = (size=None, /))]
     fn readline<'py>(&mut self, py: Python<'py>, size: Option<i64>) -> PyResult<Bound<'py, PyBytes>> {
-        let length = self.line_length(self.wanted(size))?;
+        let length = self.line_length(py, size)?;
         self.take(py, length)
     }
 
@@ -100,9 +147,14 @@ impl Input {
     fn readlines<'py>(&mut self, py: Python<'py>, hint: Option<i64>) -> PyResult<Bound<'py, PyList>> {
         let lines = PyList::empty(py);
         let enough = hint.filter(|hint| *hint > 0).map_or(u64::MAX, |hint| hint as u64);
-        let begin = self.position;
-        while self.left() > 0 && self.position - begin < enough {
-            lines.append(self.readline(py, None)?)?;
+        let mut read = 0;
+        while read < enough {
+            let line = self.readline(py, None)?;
+            if line.as_bytes().is_empty() {
+                break;
+            }
+            read += line.as_bytes().len() as u64;
+            lines.append(line)?;
         }
         Ok(lines)
     }
@@ -112,9 +164,7 @@ impl Input {
     }
 
     fn __next__<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        if self.left() == 0 {
-            return Ok(None);
-        }
-        self.readline(py, None).map(Some)
+        let line = self.readline(py, None)?;
+        Ok((!line.as_bytes().is_empty()).then_some(line))
     }
 }

@@ -1,6 +1,7 @@
 //! The engine as a Python module: `penstock._native`. `_native.pyi` describes it.
 mod access_log;
 mod body;
+mod body_stream;
 mod clock;
 mod connection;
 mod engine;

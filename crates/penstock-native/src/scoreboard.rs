@@ -363,7 +363,8 @@ fn read_request(cell: &[AtomicU64]) -> ThreadSnapshot {
         snapshot.requests = state.div_ceil(2);
         snapshot.running = (state % 2 == 1).then(|| {
             let word = |index: usize| cell[index].load(Ordering::Relaxed);
-            let mut path: Vec<u8> = (PATH..PATH + PATH_BYTES / 8).flat_map(|index| word(index).to_ne_bytes()).collect();
+            let mut path: Vec<u8> =
+                (PATH..PATH + PATH_BYTES / 8).flat_map(|index| word(index).to_ne_bytes()).collect();
             path.truncate(word(PATH_LENGTH) as usize);
             let method = word(METHOD).to_ne_bytes().into_iter().take_while(|byte| *byte != 0).collect();
             Running { method, path, started: word(STARTED) }

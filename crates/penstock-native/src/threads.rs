@@ -380,12 +380,14 @@ impl Crew {
     fn return_job(&self, py: Python<'_>, job: Job, measured: Measured) {
         py.detach(|| {
             let mut output = job.connection.wire.output();
+            let before = output.total_sent;
             // Whatever happens to the connection here happens to the loop again, which deals with it.
             let flushed = output.flush(job.connection.wire.socket.as_fd());
             if flushed != Ok(Flushed::Whole) && output.held_in_memory() > self.hub.settings.response_memory {
                 // On a full disk it stays in memory.
                 let _ = output.spill(&self.hub.settings.temp_dir);
             }
+            self.hub.scoreboard.add(Counter::BytesOut, output.total_sent - before);
             drop(output);
             self.hub.give_back(Returned { job, measured });
         });

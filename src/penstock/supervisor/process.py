@@ -191,7 +191,7 @@ class Supervisor:
                     generation=generation,
                     preload=preload,
                     listeners=self.listeners,
-                    scoreboard=self.scoreboard.fileno(),
+                    scoreboard=self.scoreboard,
                     lifeline=self.lifeline,
                     channel=theirs,
                 )

@@ -145,7 +145,8 @@ class State:
         first = not self.is_stopping
         self.is_stopping = True
         self.stop_by = now + KILL_AFTER + (0 if at_once else self.graceful_timeout)
-        actions: list[Action] = [StopMold(generation) for generation in self.molds] if first else []
+        molds = [generation for generation, mold in self.molds.items() if not mold.has_failed] if first else []
+        actions: list[Action] = [StopMold(generation) for generation in molds]
         if first and not self.error:
             actions.append(Log("info", "stopping at once" if at_once else "stopping: requests in flight are finished"))
         for worker in self.workers.values():
@@ -259,7 +260,9 @@ class State:
             return [Log("info", f"{worker} has left"), *self.fill(now)]
         if worker.ready_at is not None and now - worker.ready_at >= STEADY:
             self.pause = FIRST_PAUSE
-        return self.lose(worker, f"{worker} {ending}" + (" before it was ready" if worker.ready_at is None else ""), now)
+        return self.lose(
+            worker, f"{worker} {ending}" + (" before it was ready" if worker.ready_at is None else ""), now
+        )
 
     # -- what the time tells
 
@@ -330,15 +333,11 @@ class State:
 
     def fail_trial(self, error: dict[str, str], now: float) -> list[Action]:
         """Gives the new generation up; the old one serves on, or there is none and that is the end."""
-        failed = self.trial
-        actions = self.end_trial()
-        if self.serving:
-            return [
-                *actions,
-                Log("error", f"generation {failed} failed, generation {self.serving} serves on: {sentence(error)}"),
-            ]
-        self.error = error
-        return actions + self.stop(now, at_once=True)
+        if not self.serving:
+            self.error = error
+            return self.stop(now, at_once=True)
+        message = f"generation {self.trial} failed, generation {self.serving} serves on: {sentence(error)}"
+        return [*self.end_trial(), Log("error", message)]
 
     def end_trial(self) -> list[Action]:
         """Ends the mold and the workers on trial."""

@@ -1,0 +1,109 @@
+# What a developer does here. Every target first makes what it needs, and only when something changed: the virtual
+# environment and its stamps in .venv/, Rust's output in target/. Outside the checkout only Debian packages are touched,
+# and those only as root or with a sudo that asks for no password; otherwise the missing ones are named.
+
+BIND ?= 127.0.0.1:8000
+FUZZ_SECONDS ?= 60
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test lint format bench docs fuzz clean system-packages
+
+VENV := $(CURDIR)/.venv
+EXAMPLE := examples/library
+PIP_INSTALL = $(VENV)/bin/uv pip install --quiet
+# DJANGO_DEBUG=0: the example is served as on a live site.
+MANAGE = cd $(EXAMPLE) && DJANGO_DEBUG=0 $(VENV)/bin/python manage.py
+# What cargo builds for, and where maturin installs.
+export VIRTUAL_ENV := $(VENV)
+export PYO3_PYTHON := $(VENV)/bin/python
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: .venv/package $(EXAMPLE)/var/db.sqlite3  ## Build, and serve the example project on http://127.0.0.1:8000
+	$(MANAGE) migrate --verbosity 0
+	$(MANAGE) collectstatic --no-input --verbosity 0
+	cd $(EXAMPLE) && DJANGO_DEBUG=0 exec $(VENV)/bin/penstock serve --bind $(BIND)
+
+test: .venv/package system-packages  ## Build, and run every test of Rust and Python
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace && cargo test --workspace --doc; \
+	else cargo test --workspace; fi
+	$(VENV)/bin/pytest
+
+lint: .venv/package  ## Check format, style, types, and that generated files are fresh
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/stubtest penstock._native
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+format: .venv/tools  ## Put every file into the agreed format
+	$(VENV)/bin/ruff check --fix-only
+	$(VENV)/bin/ruff format
+	cargo fmt --all
+
+bench: .venv/package system-packages  ## Measure Penstock beside other servers (ARGUMENTS="--rows hello --quick")
+	$(VENV)/bin/python benches/run.py $(ARGUMENTS)
+
+docs: .venv/docs  ## Build the documentation into docs/_build/html
+	$(VENV)/bin/sphinx-build --quiet --fail-on-warning --keep-going -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+fuzz:  ## Fuzz the HTTP parser, FUZZ_SECONDS (60) for each target
+	@cargo +nightly --version >/dev/null || { echo 'hint: rustup toolchain install nightly'; exit 1; }
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
+	for target in $$(cargo +nightly fuzz list); do \
+	  cargo +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done
+
+clean:  ## Remove all that was built; the example's data stays
+	rm -rf .venv target fuzz/target docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -f src/penstock/_native*.so
+
+# $(call apt_get,PACKAGES) fails, without asking for anything, where it may not install.
+apt_get = ( as=; [ "$$(id -u)" = 0 ] || as='sudo -n'; \
+  $$as apt-get update -qq && $$as env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) ) >&2
+
+# A command, or a file, and the package that brings it.
+SYSTEM := wrk:wrk nginx:nginx-light chromium:chromium chromedriver:chromium-driver /usr/include/ev.h:libev-dev
+system-packages:  ## Install what some tests and benchmarks need: wrk, nginx, chromium, libev
+	@missing=; PATH="$$PATH:/usr/sbin"; for entry in $(SYSTEM); do \
+	  command -v "$${entry%:*}" >/dev/null || test -e "$${entry%:*}" || missing="$$missing $${entry#*:}"; done; \
+	test -z "$$missing" || $(call apt_get,$$missing) || printf '%s\n' "note: not installed:$$missing." \
+	  "Tests that need them are skipped and say why; benchmarks leave out what they cannot run." \
+	  "hint: sudo apt-get install$$missing"
+
+# Python.h stands for python3-dev, with the library that cargo's tests are linked to.
+.venv/bin/uv:
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: Penstock needs Python 3.11 or later; python3 is $$(python3 --version)."; exit 1; }
+	@missing=; python3 -c 'import ensurepip' 2>/dev/null || missing=python3-venv; \
+	test -e "$$(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" \
+	  || missing="$$missing python3-dev"; \
+	command -v cc >/dev/null || missing="$$missing build-essential"; \
+	test -z "$$missing" || $(call apt_get,$$missing) || { \
+	  printf '%s\n' "error: not installed: $$missing" "" "hint: sudo apt-get install $$missing"; exit 1; }
+	python3 -m venv .venv
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check uv
+
+.venv/tools: pyproject.toml .venv/bin/uv
+	$(PIP_INSTALL) 'maturin>=1.9,<2' --requirement pyproject.toml --extra django --group test --group lint
+	@touch $@
+
+.venv/docs: pyproject.toml .venv/tools
+	$(PIP_INSTALL) --group docs
+	@touch $@
+
+# In the checkout: changes in src/ are seen at once, changes of these files build anew.
+.venv/package: .venv/tools Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
+	@cargo --version | awk '{ split($$2, version, "."); exit !(version[1] > 1 || version[2] >= 85) }' || { \
+	  printf '%s\n' "error: Penstock needs cargo 1.85 or later; found: $$(cargo --version)" "" \
+	    "hint: install Rust with rustup (https://rustup.rs)"; exit 1; }
+	$(VENV)/bin/maturin develop --release --uv
+	@touch $@
+
+# Only for a new database: what was changed by hand is kept.
+$(EXAMPLE)/var/db.sqlite3: | .venv/tools
+	$(MANAGE) migrate --verbosity 0
+	$(MANAGE) loaddata --verbosity 0 books

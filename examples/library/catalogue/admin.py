@@ -1,0 +1,11 @@
+"""The books in Django's admin."""
+
+from django.contrib import admin
+
+from .models import Book
+
+
+@admin.register(Book)
+class BookAdmin(admin.ModelAdmin):
+    list_display = ["title", "author", "year"]
+    search_fields = ["title", "author"]

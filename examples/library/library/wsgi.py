@@ -1,0 +1,9 @@
+"""The WSGI application, as `django-admin startproject` writes it. No server is imported here."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "library.settings")
+
+application = get_wsgi_application()

@@ -1,0 +1,61 @@
+import json
+
+import pytest
+
+from penstock.cli import main
+from penstock.settings import TABLE
+
+
+def test_an_unknown_option_is_an_error_with_the_nearest_one(capsys):
+    assert main(["serve", "--worker", "3"]) == 2
+    assert capsys.readouterr().err == "error: unrecognized arguments: --worker\n\nhint: did you mean '--workers'?\n"
+
+
+def test_a_wrong_value_is_an_error_that_names_the_option(capsys):
+    assert main(["serve", "--head-timeout", "soon"]) == 2
+    assert "head_timeout cannot be 'soon' (--head-timeout): expected a duration" in capsys.readouterr().err
+
+
+def test_the_help_of_serve_names_every_setting(capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["serve", "--help"])
+    assert left.value.code == 0
+    text = capsys.readouterr().out
+    assert [setting.flag for setting in TABLE if setting.flag not in text] == []
+    assert "[v6]:port" in " ".join(text.split())
+
+
+def test_the_version_is_printed(capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["--version"])
+    assert left.value.code == 0
+    assert capsys.readouterr().out.startswith("penstock 0.")
+
+
+def test_without_a_command_the_help_is_shown(capsys):
+    assert main([]) == 2
+    assert "serve" in capsys.readouterr().out
+
+
+def test_explain_prints_values_with_their_origin(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PENSTOCK_THREADS", "3")
+    assert main(["explain", "shop.wsgi", "--workers", "2", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    values = {row["name"]: (row["value"], row["origin"]) for row in told["settings"]}
+    assert values["workers"] == (2, "--workers")
+    assert values["threads"] == (3, "PENSTOCK_THREADS")
+    assert values["bind"] == (["127.0.0.1:8000"], "default")
+    assert told["application"]["chosen_by"] == "TARGET"
+
+
+def test_explain_names_the_settings_module_and_who_chose_it(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DJANGO_SETTINGS_MODULE", raising=False)
+    tmp_path.joinpath("manage.py").write_text(
+        'import os\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")\n# django\n'
+    )
+    assert main(["explain"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["settings", "module", "shop.settings"] in lines
+    assert ["settings", "chosen", "by", "manage.py"] in lines

@@ -1,0 +1,90 @@
+import pytest
+
+from penstock.config import find_file, line_of, load
+from penstock.errors import ConfigurationError
+
+
+def test_without_any_layer_every_value_is_the_default(configure):
+    config = configure()
+    assert config.bind == ["127.0.0.1:8000"]
+    assert config.origin("bind") == "default"
+    assert config.graceful_timeout == 30
+
+
+def test_each_layer_wins_over_the_one_below(tmp_path, configure, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tmp_path.joinpath("penstock.toml").write_text("[site]\nworkers = 2\nthreads = 2\nmax_body = '2MiB'\n")
+    config = configure({"PENSTOCK_THREADS": "3", "PENSTOCK_WORKERS": "3"}, workers="4")
+    assert (config.workers, config.origin("workers")) == (4, "--workers")
+    assert (config.threads, config.origin("threads")) == (3, "PENSTOCK_THREADS")
+    assert (config.max_body, config.origin("max_body")) == (2 * 2**20, "penstock.toml:4")
+    assert config.backlog == 2048
+
+
+def test_paths_in_the_file_refer_to_its_directory(tmp_path, configure):
+    tmp_path.joinpath("conf").mkdir()
+    tmp_path.joinpath("conf/site.toml").write_text('[site.static]\n"/static/" = "var/static"\n')
+    config = configure(config="conf/site.toml")
+    assert config.static == {"/static/": str(tmp_path / "conf/var/static")}
+
+
+def test_the_file_is_found_beside_manage_py_above(tmp_path):
+    tmp_path.joinpath("manage.py").touch()
+    tmp_path.joinpath("penstock.toml").touch()
+    tmp_path.joinpath("mysite").mkdir()
+    assert find_file(str(tmp_path / "mysite")) == str(tmp_path / "penstock.toml")
+
+
+def test_a_file_above_without_manage_py_is_not_ours(tmp_path):
+    tmp_path.joinpath("penstock.toml").touch()
+    tmp_path.joinpath("mysite").mkdir()
+    assert find_file(str(tmp_path / "mysite")) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("[site]\nworkrs = 1\n", r"toml:2: \[site\] has no key 'workrs'", "did you mean 'workers'?"),
+        ("[server]\n\nworkers = 1\n", r"toml:3: \[server\] has no key 'workers'", "it belongs in [site]"),
+        ("workers = 1\n", "toml:1: unknown key 'workers'", "write it below [site]"),
+        ("[sites.shop]\nworkers = 1\n", "toml:1: unknown key 'sites'", "one site: [site]"),
+        ("[web]\n", "toml:1: unknown key 'web'", "the sections are [server] and [site]"),
+        ("[site]\nworkers = 'x'\n", r"workers cannot be 'x' \(.*toml:2\): expected a whole", "the default is 'auto'"),
+        ("[site]\nworkers = [\n", "is not valid TOML", ""),
+    ],
+)
+def test_a_mistake_in_the_file_is_named_with_its_line(tmp_path, configure, text, message, hint):
+    tmp_path.joinpath("penstock.toml").write_text(text)
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        configure()
+    assert caught.value.hint == hint
+    assert caught.value.exit_code == 2
+
+
+def test_a_wrong_value_in_the_environment_names_the_variable(configure):
+    with pytest.raises(ConfigurationError, match=r"head_timeout cannot be 'soon' \(PENSTOCK_HEAD_TIMEOUT\)"):
+        configure({"PENSTOCK_HEAD_TIMEOUT": "soon"})
+
+
+def test_a_file_that_is_named_must_be_there(configure):
+    with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
+        configure(config="nowhere.toml")
+
+
+def test_chdir_must_be_a_directory(configure):
+    with pytest.raises(ConfigurationError, match=r"--chdir names .*nowhere, which is not a directory"):
+        configure(chdir="nowhere")
+
+
+def test_chdir_leads_to_the_file(tmp_path):
+    tmp_path.joinpath("site").mkdir()
+    tmp_path.joinpath("site/penstock.toml").write_text("[site]\nworkers = 7\n")
+    config = load({"chdir": "site"}, {}, str(tmp_path))
+    assert config.workers == 7
+    assert config.directory == str(tmp_path / "site")
+
+
+def test_the_line_of_a_key_is_the_one_in_its_section():
+    text = '[server]\nname = 1\n[site]\nother = 2\n"name" = 3\n[site.static]\n"/x" = "y"\n'
+    assert line_of(text, "site", "name") == 5
+    assert line_of(text, "site", "static") == 6

@@ -1,0 +1,124 @@
+import pytest
+
+from penstock.kinds import Address, Choice, Count, Duration, Flag, Folders, Listing, Path, Rate, Size
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("30s", 30), ("500ms", 0.5), ("2m", 120), ("1.5h", 5400), ("7", 7), (0.25, 0.25), (0, 0)]
+)
+def test_a_duration_is_kept_in_seconds(text, seconds):
+    assert Duration(0, 86400).read(text, "/") == seconds
+
+
+@pytest.mark.parametrize("text", ["", "s", "-1s", "1 day", "1e3", "nan", "25h", True, None, "30s;", "٣s"])
+def test_what_is_no_duration_is_refused(text):
+    with pytest.raises(ValueError, match="expected a duration like"):
+        Duration(0, 86400).read(text, "/")
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0s"), (0.5, "500ms"), (75, "75s"), (120, "2m"), (7200, "2h")])
+def test_a_duration_is_shown_in_the_largest_unit_that_is_exact(seconds, text):
+    assert Duration(0, 86400).show(seconds) == text
+    assert Duration(0, 86400).read(text, "/") == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("8KiB", 8192), ("1MiB", 2**20), ("1 GiB", 2**30), ("5kB", 5000), ("12B", 12), (99, 99)]
+)
+def test_a_size_is_kept_in_bytes(text, size):
+    assert Size(0, 2**40).read(text, "/") == size
+
+
+@pytest.mark.parametrize("text", ["1.5KiB", "-1", "8 kib", "1TiB", "", 1.5])
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(ValueError, match="expected a size like"):
+        Size(0, 2**40).read(text, "/")
+
+
+def test_a_size_outside_its_limits_is_refused_with_the_limits():
+    with pytest.raises(ValueError, match="from 256B to 1MiB"):
+        Size(256, 2**20).read("2MiB", "/")
+
+
+def test_a_rate_may_say_per_second():
+    assert Rate(0, 2**31).read("500B/s", "/") == Rate(0, 2**31).read("500", "/") == 500
+    assert Rate(0, 2**31).show(500) == "500B/s"
+
+
+def test_a_count_may_be_auto_only_where_that_means_something():
+    assert Count(1, 10, auto=True).read("auto", "/") == "auto"
+    with pytest.raises(ValueError, match=r"from 1 to 10$"):
+        Count(1, 10).read("auto", "/")
+
+
+@pytest.mark.parametrize("value", ["0", "11", "1.0", "", "two", True, -3, "１"])  # noqa: RUF001
+def test_a_count_outside_its_limits_is_refused(value):
+    with pytest.raises(ValueError, match="a whole number from 1 to 10"):
+        Count(1, 10).read(value, "/")
+
+
+@pytest.mark.parametrize(
+    ("value", "truth"), [("on", True), ("FALSE", False), (True, True), ("0", False), ("yes", True)]
+)
+def test_a_flag_has_the_usual_words(value, truth):
+    assert Flag().read(value, "/") is truth
+
+
+def test_a_flag_refuses_other_words():
+    with pytest.raises(ValueError, match="true or false"):
+        Flag().read("maybe", "/")
+
+
+def test_a_choice_refuses_other_words():
+    with pytest.raises(ValueError, match="one of auto, off"):
+        Choice("auto", "off").read("on", "/")
+
+
+def test_a_relative_path_refers_to_the_directory_that_names_it():
+    assert Path().read("var/../log", "/srv/site") == "/srv/site/log"
+    assert Path().read("/var/log", "/srv/site") == "/var/log"
+    assert Path(special=("-",)).read("-", "/srv/site") == "-"
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("8000", "127.0.0.1:8000"),
+        (":8000", "0.0.0.0:8000"),
+        ("localhost:80", "localhost:80"),
+        ("[::1]:8000", "[::1]:8000"),
+        ("unix:run/site.sock", "unix:/srv/run/site.sock"),
+        ("fd://3", "fd://3"),
+    ],
+)
+def test_an_address_is_normalised(text, address):
+    assert Address().read(text, "/srv") == address
+
+
+@pytest.mark.parametrize("text", ["", "host", "host:", ":::80", "host:65536", "unix:", "fd://x", "::1:80", "a/b:80"])
+def test_what_is_no_address_is_refused(text):
+    with pytest.raises(ValueError, match="expected host:port"):
+        Address().read(text, "/")
+
+
+@pytest.mark.parametrize("value", ["1, 2", ["1", "2"], [1, 2]])
+def test_a_list_comes_from_commas_flags_and_arrays(value):
+    assert Listing(Count(1, 9)).read(value, "/") == [1, 2]
+
+
+def test_a_list_of_wrong_items_is_refused():
+    with pytest.raises(ValueError, match="whole number"):
+        Listing(Count(1, 9)).read(["1", "x"], "/")
+    with pytest.raises(ValueError, match="a list"):
+        Listing(Count(1, 9)).read(5, "/")
+
+
+@pytest.mark.parametrize("value", ["/static=var", ["/static/=var"], {"/static": "var"}])
+def test_folders_come_from_text_flags_and_tables(value):
+    assert Folders().read(value, "/srv") == {"/static/": "/srv/var"}
+
+
+@pytest.mark.parametrize("value", [["static=var"], ["/=var"], ["/static"], ["/static="], 5])
+def test_folders_that_would_swallow_the_site_or_lack_a_part_are_refused(value):
+    with pytest.raises(ValueError, match="/URL=DIR"):
+        Folders().read(value, "/srv")

@@ -1,0 +1,55 @@
+import os
+import re
+
+from penstock.log import Journal, has_colour
+
+
+def test_an_event_is_a_line_with_time_and_level(tmp_path):
+    journal = Journal()
+    journal.open(str(tmp_path / "log"), "info")
+    journal.write("info", "worker 1 (pid 7) is ready")
+    journal.write("debug", "not wanted")
+    text = tmp_path.joinpath("log").read_text()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} info    worker 1 \(pid 7\) is ready\n", text)
+
+
+def test_the_lines_of_a_traceback_are_indented_below_their_event(tmp_path):
+    journal = Journal()
+    journal.open(str(tmp_path / "log"), "error")
+    journal.write("error", "failed\nTraceback\n  line")
+    assert tmp_path.joinpath("log").read_text().endswith("failed\n    Traceback\n      line\n")
+
+
+def test_a_rotated_log_is_opened_anew_under_the_same_descriptor(tmp_path):
+    journal = Journal()
+    journal.open(str(tmp_path / "log"), "info")
+    fd = journal.fd
+    tmp_path.joinpath("log").rename(tmp_path / "log.1")
+    journal.reopen()
+    journal.put("new\n")
+    assert journal.fd == fd
+    assert tmp_path.joinpath("log").read_text() == "new\n"
+    assert tmp_path.joinpath("log.1").read_text() == ""
+
+
+def test_a_log_that_cannot_be_written_stops_nobody():
+    journal = Journal()
+    journal.fd, writer = os.pipe()
+    os.close(writer)
+    journal.put("a reading end takes no text\n")
+    os.close(journal.fd)
+
+
+def test_a_file_gets_no_colours(tmp_path, monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    with tmp_path.joinpath("log").open("w") as file:
+        assert not has_colour(file.fileno())
+
+
+def test_a_terminal_gets_colours_unless_no_color_is_set(monkeypatch):
+    monkeypatch.setattr(os, "isatty", lambda _: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "")
+    assert has_colour(2)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not has_colour(2)
