@@ -6,6 +6,7 @@ one JSON object at the end. One process, one thread; it times nothing that it do
 
 import asyncio
 import collections
+import contextlib
 import errno
 import json
 import selectors
@@ -99,8 +100,10 @@ async def read_slowly(port: int, count: int, seconds: float) -> dict[str, int]:
     """Asks for 5 MB on each connection and reads 16 KiB of it twice a second."""
     until = time.monotonic() + seconds
     loop = asyncio.get_running_loop()
+    reading, all_reading = 0, asyncio.Event()
 
     async def one() -> str:
+        nonlocal reading
         client = connected(port, receive_buffer=16_384)
         client.setblocking(False)
         await loop.sock_sendall(client, GET % (b"/large", b"Connection: close\r\n"))
@@ -114,13 +117,19 @@ async def read_slowly(port: int, count: int, seconds: float) -> dict[str, int]:
                 return f"{status} closed".strip()
             if not piece:
                 return f"{status} ended".strip()
-            status = status or piece.split(None, 2)[1].decode()
+            if not status:
+                status = piece.split(None, 2)[1].decode()
+                reading += 1
+                if reading == count:
+                    all_reading.set()
             await asyncio.sleep(0.5)
         client.close()
         return f"{status} reading" if status else "waiting"
 
     tasks = [asyncio.ensure_future(one()) for _ in range(count)]
-    await asyncio.sleep(1)
+    # A server that answers only some of them never gets there; five seconds are enough to make the others wait.
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(all_reading.wait(), 5)
     say("ready")
     return dict(collections.Counter(await asyncio.gather(*tasks)))
 
@@ -216,8 +225,9 @@ class Flood:
 
     patience = 5.0  # seconds; as long as somebody waits, and few enough open connections
 
-    def __init__(self, port: int, rate: float, seconds: float) -> None:
+    def __init__(self, port: int, path: str, rate: float, seconds: float) -> None:
         self.port, self.rate, self.total = port, rate, round(rate * seconds)
+        self.request = GET % (path.encode(), b"Connection: close\r\n")
         self.selector = selectors.DefaultSelector()
         self.waiting: dict[socket.socket, float] = {}  # since when, in the order of starting
         self.answers: list[tuple[str, float]] = []
@@ -243,7 +253,7 @@ class Flood:
         """Sends the request on a connection that opened; takes the status from one that answers."""
         try:
             if events & selectors.EVENT_WRITE:
-                client.send(GET % (b"/", b"Connection: close\r\n"))
+                client.send(self.request)
                 self.selector.modify(client, selectors.EVENT_READ)
                 return
             head = client.recv(262_144)
@@ -283,7 +293,7 @@ if __name__ == "__main__":
     elif kind == "idle":
         result = idle(port, int(sys.argv[3]))
     elif kind == "flood":
-        result = Flood(port, float(sys.argv[3]), float(sys.argv[4])).run()
+        result = Flood(port, sys.argv[3], float(sys.argv[4]), float(sys.argv[5])).run()
     elif kind == "read":
         result = asyncio.run(read_slowly(port, int(sys.argv[3]), float(sys.argv[4])))
     else:

@@ -1,4 +1,4 @@
-"""Reads the corpus beside it. Refuses a file that does not follow README.md, so that no expectation is lost to a typo."""
+"""Reads the corpus beside it. Refuses a file that does not follow README.md: no expectation is lost to a typo."""
 
 import re
 from collections.abc import Iterator

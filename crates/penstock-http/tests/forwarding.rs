@@ -149,8 +149,9 @@ fn the_last_host_counts_when_it_is_a_host() {
 
 #[test]
 fn forwarded_describes_the_client_s_own_connection() {
-    let value = r#"for=198.51.100.9, For="[2001:db8::1]:47" ;Proto=HTTPS;by=_x; host="a.test:81", for=10.0.0.1;proto=http;host=inner"#;
-    let (client, host) = read(&[("Forwarded", value)]);
+    let outer = r#"for=198.51.100.9, For="[2001:db8::1]:47" ;Proto=HTTPS;by=_x; host="a.test:81""#;
+    let inner = "for=10.0.0.1;proto=http;host=inner";
+    let (client, host) = read(&[("Forwarded", &format!("{outer}, {inner}"))]);
     assert_eq!((client.address, client.port), (address("2001:db8::1"), Some(47)));
     assert_eq!((client.https, host.as_deref()), (Some(true), Some("a.test:81")));
 }

@@ -38,8 +38,9 @@ fn a_head_is_status_fields_date_and_framing_in_this_order() {
     let mut head = HeadEncoder::start(&mut out, TURN, b"200 OK").unwrap();
     head.field(b"Content-Type", b"text/plain").unwrap();
     head.finish(DATE, Some(3)).unwrap();
-    let expected = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 3\r\n\r\n";
-    assert_eq!(out, expected.as_bytes());
+    let lines =
+        ["HTTP/1.1 200 OK", "Content-Type: text/plain", "Date: Sun, 06 Nov 1994 08:49:37 GMT", "Content-Length: 3"];
+    assert_eq!(out, [lines.join("\r\n"), "\r\n\r\n".to_owned()].concat().as_bytes());
 }
 
 #[test]

@@ -660,6 +660,7 @@ impl Target {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // A test that fails here fails as it should.
 mod tests {
     use super::*;
     use penstock_http::{Decoder, Event, Limits};

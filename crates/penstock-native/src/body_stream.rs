@@ -118,7 +118,8 @@ impl BodyStream {
     }
 
     fn wait(&self) -> io::Result<()> {
-        let timeout = Timespec { tv_sec: self.patience.as_secs() as i64, tv_nsec: self.patience.subsec_nanos().into() };
+        let timeout =
+            Timespec { tv_sec: self.patience.as_secs() as i64, tv_nsec: self.patience.subsec_nanos().into() };
         match poll(&mut [PollFd::new(&self.wire.socket, PollFlags::IN)], Some(&timeout)) {
             Ok(0) => Err(io::Error::new(io::ErrorKind::TimedOut, "the client has stopped sending")),
             Ok(_) | Err(Errno::INTR) => Ok(()),

@@ -3,9 +3,9 @@
 use crate::body::Body;
 use crate::body_stream::{lock, SharedStream};
 use crate::output::Output;
-use penstock_http::forwarded::Client;
+use penstock_http::forwarded::{Client, Trust};
 use penstock_http::{BodyEncoder, Decoder, RequestHead, Turn};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -29,13 +29,25 @@ impl Wire {
 }
 
 /// Who is at the other end.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Peer {
     /// None for unix sockets.
     pub address: Option<IpAddr>,
+    /// The address as text: each request of the connection needs it.
+    pub text: Box<str>,
     pub port: u16,
     /// It may speak for others (`forwarded_allow`).
     pub trusted: bool,
+}
+
+impl Peer {
+    /// A peer at this address; IPv4 in IPv6's clothes is IPv4.
+    pub fn new(address: Option<SocketAddr>, trust: &Trust) -> Self {
+        let port = address.map_or(0, |address| address.port());
+        let address = address.map(|address| address.ip().to_canonical());
+        let text = address.map(|address| address.to_string()).unwrap_or_default().into();
+        Self { address, text, port, trusted: trust.includes(address) }
+    }
 }
 
 /// What a connection is doing.

@@ -59,7 +59,9 @@ impl Engine {
             let unix = match listener.kind.as_str() {
                 "unix" => true,
                 "tcp" => false,
-                other => return Err(PyValueError::new_err(format!("a listener's kind is tcp or unix, not {other:?}"))),
+                other => {
+                    return Err(PyValueError::new_err(format!("a listener's kind is tcp or unix, not {other:?}")))
+                }
             };
             if !unix {
                 // Accepted connections inherit it.

@@ -6,7 +6,7 @@ use penstock_http::{forwarded, RequestFraming, Version};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyString, PyTuple};
 use rustc_hash::FxHashMap;
-use std::fmt::Write;
+use std::time::Duration;
 
 /// A listener as `environ` shows it.
 pub struct ListenerNames {
@@ -48,16 +48,70 @@ keys! {
 
 /// Fields that most requests have; the names of others are made each time.
 const USUAL_FIELDS: &[&str] = &[
-    "Accept", "Accept-Charset", "Accept-Encoding", "Accept-Language", "Access-Control-Request-Headers",
-    "Access-Control-Request-Method", "Authorization", "Cache-Control", "CF-Connecting-IP", "CF-IPCountry", "CF-Ray",
-    "Connection", "Content-Encoding", "Cookie", "DNT", "Expect", "Forwarded", "From", "Host", "HX-Request",
-    "If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "If-Unmodified-Since", "Keep-Alive", "Origin",
-    "Pragma", "Priority", "Purpose", "Range", "Referer", "Sec-CH-UA", "Sec-CH-UA-Mobile", "Sec-CH-UA-Platform",
-    "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-Fetch-User", "Sec-GPC", "TE", "Traceparent",
-    "Tracestate", "Transfer-Encoding", "Upgrade", "Upgrade-Insecure-Requests", "User-Agent", "Via", "X-Amzn-Trace-Id",
-    "X-API-Key", "X-Correlation-ID", "X-CSRFToken", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port",
-    "X-Forwarded-Proto", "X-HTTP-Method-Override", "X-Real-IP", "X-Request-ID", "X-Requested-With",
+    "Accept",
+    "Accept-Charset",
+    "Accept-Encoding",
+    "Accept-Language",
+    "Access-Control-Request-Headers",
+    "Access-Control-Request-Method",
+    "Authorization",
+    "Cache-Control",
+    "CF-Connecting-IP",
+    "CF-IPCountry",
+    "CF-Ray",
+    "Connection",
+    "Content-Encoding",
+    "Cookie",
+    "DNT",
+    "Expect",
+    "Forwarded",
+    "From",
+    "Host",
+    "HX-Request",
+    "If-Match",
+    "If-Modified-Since",
+    "If-None-Match",
+    "If-Range",
+    "If-Unmodified-Since",
+    "Keep-Alive",
+    "Origin",
+    "Pragma",
+    "Priority",
+    "Purpose",
+    "Range",
+    "Referer",
+    "Sec-CH-UA",
+    "Sec-CH-UA-Mobile",
+    "Sec-CH-UA-Platform",
+    "Sec-Fetch-Dest",
+    "Sec-Fetch-Mode",
+    "Sec-Fetch-Site",
+    "Sec-Fetch-User",
+    "Sec-GPC",
+    "TE",
+    "Traceparent",
+    "Tracestate",
+    "Transfer-Encoding",
+    "Upgrade",
+    "Upgrade-Insecure-Requests",
+    "User-Agent",
+    "Via",
+    "X-Amzn-Trace-Id",
+    "X-API-Key",
+    "X-Correlation-ID",
+    "X-CSRFToken",
+    "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "X-Forwarded-Port",
+    "X-Forwarded-Proto",
+    "X-HTTP-Method-Override",
+    "X-Real-IP",
+    "X-Request-ID",
+    "X-Requested-With",
 ];
+
+/// A shorter time in the queue is shown as none.
+const WORTH_TELLING: Duration = Duration::from_millis(1);
 
 /// Makes environs.
 pub struct Environs {
@@ -104,7 +158,7 @@ impl Environs {
         &self,
         py: Python<'py>,
         job: &mut Job,
-        queued: std::time::Duration,
+        queued: Duration,
         early_hints: Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let Job { connection, request } = job;
@@ -124,16 +178,12 @@ impl Environs {
         if head.version == Version::Http10 {
             environ.set_item(&keys.server_protocol, &self.protocol_10)?;
         }
-        let (address, port) = match request.client.address {
-            Some(address) => (Some(address), request.client.port.unwrap_or(0)),
-            None => (connection.peer.address, connection.peer.port),
-        };
-        if let Some(address) = address {
-            let mut text = arrayed::Text::default();
-            // Writing to memory that is long enough for any address cannot fail.
-            let _ = write!(text, "{address}");
-            environ.set_item(&keys.remote_addr, text.as_str())?;
-            environ.set_item(&keys.remote_port, itoa::Buffer::new().format(port))?;
+        if let Some(address) = request.client.address {
+            environ.set_item(&keys.remote_addr, address.to_string())?;
+            environ.set_item(&keys.remote_port, itoa::Buffer::new().format(request.client.port.unwrap_or(0)))?;
+        } else if connection.peer.address.is_some() {
+            environ.set_item(&keys.remote_addr, &*connection.peer.text)?;
+            environ.set_item(&keys.remote_port, itoa::Buffer::new().format(connection.peer.port))?;
         }
         if let Some(https) = request.client.https {
             environ.set_item(&keys.url_scheme, if https { &self.https } else { &self.http })?;
@@ -154,7 +204,7 @@ impl Environs {
             environ.set_item(&keys.input, &self.no_input)?;
         }
         environ.set_item(&keys.early_hints, early_hints)?;
-        if !queued.is_zero() {
+        if queued >= WORTH_TELLING {
             environ.set_item(&keys.queue_time, queued.as_secs_f64())?;
         }
         Ok(environ)
@@ -239,35 +289,4 @@ fn template<'py>(py: Python<'py>, listener: &ListenerNames, input: &Py<Input>) -
     environ.set_item(&keys.early_hints, py.None())?;
     environ.set_item(&keys.queue_time, 0.0)?;
     Ok(environ)
-}
-
-/// A short text on the stack.
-mod arrayed {
-    use std::fmt;
-
-    pub struct Text {
-        bytes: [u8; 48],
-        length: usize,
-    }
-
-    impl Default for Text {
-        fn default() -> Self {
-            Self { bytes: [0; 48], length: 0 }
-        }
-    }
-
-    impl Text {
-        pub fn as_str(&self) -> &str {
-            std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
-        }
-    }
-
-    impl fmt::Write for Text {
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            let end = self.length + text.len();
-            self.bytes.get_mut(self.length..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
-            self.length = end;
-            Ok(())
-        }
-    }
 }

@@ -2,12 +2,12 @@
 use crate::body_stream::BodyStream;
 use crate::clock::Date;
 use crate::connection::{push_plain, status_text, Connection, Job, Peer, Phase, Request, Wire};
+use crate::exchange::file_request;
 use crate::hub::{Hub, Returned};
-use crate::scoreboard::Counter;
 use crate::output::Flushed;
 use crate::queue::Queue;
 use crate::routes::{shape, Routes};
-use crate::exchange::file_request;
+use crate::scoreboard::Counter;
 use crate::static_files::{FileBody, Served};
 use penstock_http::proxy_protocol::{self, Proxied};
 use penstock_http::{forwarded, Decoder, Event, RequestFraming, RequestHead, Version};
@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use rustix::net::{acceptfrom_with, recv, shutdown, RecvFlags, Shutdown, SocketAddrAny, SocketFlags};
 use std::io;
 use std::mem::MaybeUninit;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -174,15 +174,9 @@ impl EventLoop {
             Patience::UntilEvent => self.hub.begin_polling(),
             Patience::While(still) => self.hub.begin_polling() && still(),
         };
-        let timeout = if waits {
-            self.next_wait()
-        } else {
-            Some(Duration::ZERO)
-        };
-        let timespec = timeout.map(|timeout| Timespec {
-            tv_sec: timeout.as_secs() as i64,
-            tv_nsec: i64::from(timeout.subsec_nanos()),
-        });
+        let timeout = if waits { self.next_wait() } else { Some(Duration::ZERO) };
+        let timespec = timeout
+            .map(|timeout| Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) });
         let mut events = [const { MaybeUninit::uninit() }; EVENTS];
         let result = epoll::wait(&self.epoll, &mut events, timespec.as_ref());
         self.hub.end_polling();
@@ -419,15 +413,7 @@ impl EventLoop {
 
     fn admit(&mut self, socket: OwnedFd, address: Option<SocketAddrAny>, listener: usize, unix: bool) {
         let address = if unix { None } else { address.and_then(|address| SocketAddr::try_from(address).ok()) };
-        let ip = address.map(|address| match address.ip() {
-            IpAddr::V6(v6) => v6.to_canonical(),
-            v4 => v4,
-        });
-        let peer = Peer {
-            address: ip,
-            port: address.map_or(0, |address| address.port()),
-            trusted: self.hub.settings.trust.includes(ip),
-        };
+        let peer = Peer::new(address, &self.hub.settings.trust);
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
             (self.slots.len() - 1) as u32
@@ -477,7 +463,8 @@ impl EventLoop {
     fn receive(&mut self, mut connection: Box<Connection>) {
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut receives = 0;
-        while connection.readable && matches!(connection.phase, Phase::Proxy | Phase::Head | Phase::Body | Phase::Lingering)
+        while connection.readable
+            && matches!(connection.phase, Phase::Proxy | Phase::Head | Phase::Body | Phase::Lingering)
         {
             if receives == MOST_RECEIVES {
                 self.again.push(connection.slot);
@@ -561,9 +548,7 @@ impl EventLoop {
                 Ok(Proxied::Local { len }) => used = len,
                 Ok(Proxied::Client { len, source, .. }) => {
                     used = len;
-                    let address = Some(source.ip());
-                    connection.peer =
-                        Peer { address, port: source.port(), trusted: self.hub.settings.trust.includes(address) };
+                    connection.peer = Peer::new(Some(source), &self.hub.settings.trust);
                 }
                 Err(refusal) => return (0, Verdict::Refused(refusal.status)),
             }
@@ -647,9 +632,8 @@ impl EventLoop {
     fn dispatch(&mut self, mut connection: Box<Connection>, mut request: Box<Request>) {
         connection.phase = Phase::Answering;
         connection.used = true;
-        connection.close = !request.head.keep_alive
-            || self.is_stopping
-            || self.hub.settings.keep_alive_timeout.is_zero();
+        connection.close =
+            !request.head.keep_alive || self.is_stopping || self.hub.settings.keep_alive_timeout.is_zero();
         request.arrived = self.now;
         if self.hub.settings.stream_body && request.head.framing != RequestFraming::None {
             let settings = &self.hub.settings;

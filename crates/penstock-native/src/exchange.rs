@@ -6,7 +6,6 @@ use crate::output::{Flushed, COPIED_PIECE};
 use crate::static_files::{FileBody, FileRequest, Protected};
 use penstock_http::{BodyEncoder, HeadEncoder, ResponseError, SuspendedHead, Version};
 use pyo3::exceptions::{PyAssertionError, PyBrokenPipeError, PyRuntimeError, PyTypeError, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
@@ -55,31 +54,29 @@ impl Exchange {
         status: &Bound<'py, PyAny>,
         headers: &Bound<'py, PyAny>,
         exc_info: Option<Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = this.py();
-        {
-            let mut exchange = this.borrow_mut();
-            let loaded = exchange.loaded()?;
-            match (exc_info, &loaded.state) {
-                (None, State::Fresh) | (Some(_), State::Fresh | State::Started(_)) => {}
-                (None, _) => {
-                    let message = "start_response was called a second time without exc_info; see PEP 3333";
-                    return Err(PyAssertionError::new_err(message));
-                }
-                // "If exc_info is provided, and the HTTP headers have already been sent, start_response must raise".
-                (Some(exc_info), _) => return Err(exception_of(&exc_info)?),
+    ) -> PyResult<Bound<'py, Self>> {
+        let mut exchange = this.borrow_mut();
+        let loaded = exchange.loaded()?;
+        match (exc_info, &loaded.state) {
+            (None, State::Fresh) | (Some(_), State::Fresh | State::Started(_)) => {}
+            (None, _) => {
+                let message = "start_response was called a second time without exc_info; see PEP 3333";
+                return Err(PyAssertionError::new_err(message));
             }
-            loaded.start(status, headers)?;
+            // "If exc_info is provided, and the HTTP headers have already been sent, start_response must raise".
+            (Some(exc_info), _) => return Err(exception_of(&exc_info)?),
         }
-        this.getattr(intern!(py, "write"))
+        loaded.start(status, headers)?;
+        // It is its own write(): hardly anybody calls that, and a bound method would have to be made each time.
+        Ok(this.clone())
     }
 
     /// PEP 3333, "The write() callable": sends a piece at once.
-    fn write(&mut self, py: Python<'_>, piece: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn __call__(&mut self, piece: &Bound<'_, PyAny>) -> PyResult<()> {
         let piece = piece.cast::<PyBytes>().map_err(|_| not_bytes(piece))?;
         if !piece.as_bytes().is_empty() {
             self.commit(None)?;
-            self.push(py, piece)?;
+            self.push(piece)?;
             self.flush()?;
         }
         Ok(())
@@ -140,7 +137,7 @@ impl Exchange {
     }
 
     /// Appends a piece of the body behind the head.
-    pub fn push(&mut self, py: Python<'_>, piece: &Bound<'_, PyBytes>) -> PyResult<()> {
+    pub fn push(&mut self, piece: &Bound<'_, PyBytes>) -> PyResult<()> {
         let loaded = self.loaded()?;
         let State::Body(encoder) = &mut loaded.state else { return Ok(()) };
         let bytes = piece.as_bytes();
@@ -152,7 +149,6 @@ impl Exchange {
         if length <= COPIED_PIECE {
             output.push_bytes(&bytes[..length]);
         } else {
-            let _ = py;
             output.push_shared(Box::new(PyBackedBytes::from(piece.clone())), length);
         }
         if !suffix.is_empty() {

@@ -55,4 +55,3 @@ impl FileWrapper {
         Some((file, position, (status.st_size as u64).saturating_sub(position)))
     }
 }
-

@@ -1,11 +1,11 @@
 //! What the loop, the threads and the warden share: settings, queues between them, and ways to wake each other.
-use crate::access_log::AccessLog;
 use crate::access_log::Entry;
+use crate::access_log::{AccessLog, Environ};
 use crate::connection::Job;
+use crate::connection::{Connection, Request};
 use crate::options::EngineOptions;
 use crate::queue::Queue;
 use crate::routes::Measured;
-use crate::connection::{Connection, Request};
 use crate::scoreboard::{Counter, Latency, Scoreboard, SlotRef, ThreadCell};
 use crate::static_files::StaticFiles;
 use penstock_http::forwarded::Trust;
@@ -205,9 +205,8 @@ impl Hub {
     /// Asks for a stop that is complete after `within` at the latest; an earlier one is not postponed.
     pub fn stop(&self, within: Duration) {
         let at = self.nanoseconds(Instant::now()).saturating_add(within.as_nanos() as u64);
-        let _ = self.stop_at.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |old| {
-            (old == 0 || at < old).then_some(at)
-        });
+        let _ =
+            self.stop_at.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |old| (old == 0 || at < old).then_some(at));
         self.write_waker();
     }
 
@@ -232,31 +231,27 @@ impl Hub {
         self.monotonic_epoch + self.nanoseconds(now)
     }
 
-    /// Counts and logs a response that was handed over for sending. `cell` is that of the thread that answered;
-    /// None when it was answered without one (a file, a refusal). `environ` looks up what the access log asks for.
+    /// Counts and logs a response that was handed over for sending; when that was. `cell` is that of the thread that
+    /// answered; None when it was answered without one (a file, a refusal). `environ` is for the access log.
     pub fn account(
         &self,
         connection: &Connection,
         request: &Request,
         cell: Option<(ThreadCell, Duration)>,
-        environ: Option<&dyn Fn(&str) -> Option<String>>,
-    ) {
+        environ: Option<&Environ<'_>>,
+    ) -> Instant {
         let class = Counter::of_status(request.status);
-        let duration = match cell {
-            Some((cell, queued)) => {
-                let duration = request.arrived.elapsed();
-                cell.add(Counter::Requests, 1);
-                cell.add(class, 1);
-                cell.observe(Latency::Duration, duration);
-                cell.observe(Latency::Queue, queued);
-                duration
-            }
-            None => {
-                self.scoreboard.add(Counter::Requests, 1);
-                self.scoreboard.add(class, 1);
-                request.arrived.elapsed()
-            }
-        };
+        let now = Instant::now();
+        let duration = now.saturating_duration_since(request.arrived);
+        if let Some((cell, queued)) = cell {
+            cell.add(Counter::Requests, 1);
+            cell.add(class, 1);
+            cell.observe(Latency::Duration, duration);
+            cell.observe(Latency::Queue, queued);
+        } else {
+            self.scoreboard.add(Counter::Requests, 1);
+            self.scoreboard.add(class, 1);
+        }
         if let Some(log) = &self.access_log {
             log.record(&Entry {
                 peer: request.client.address.or(connection.peer.address),
@@ -270,6 +265,7 @@ impl Hub {
                 environ,
             });
         }
+        now
     }
 }
 

@@ -47,6 +47,8 @@ pub fn encode<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, [u8]>> {
     }
     let bytes: Option<Vec<u8>> = utf8.chars().map(|character| u8::try_from(u32::from(character)).ok()).collect();
     bytes.map(Cow::Owned).ok_or_else(|| {
-        PyValueError::new_err(format!("{utf8:?} has a character that is not in latin-1; PEP 3333 asks for native strings"))
+        PyValueError::new_err(format!(
+            "{utf8:?} has a character that is not in latin-1; PEP 3333 asks for native strings"
+        ))
     })
 }

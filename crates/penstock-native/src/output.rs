@@ -52,7 +52,7 @@ pub struct Output {
 }
 
 /// A kept-alive connection gives back buffers that are larger than this.
-const KEPT_CAPACITY: usize = 16 * 1024;
+const KEPT_CAPACITY: usize = 32 * 1024;
 
 /// Larger pieces are not copied but kept where they are until they have left.
 pub const COPIED_PIECE: usize = 8 * 1024;
@@ -73,11 +73,8 @@ impl Output {
 
     /// Bytes that have not left, wherever they are.
     pub fn pending(&self) -> u64 {
-        let files: u64 = self
-            .rest
-            .iter()
-            .map(|segment| if let Segment::File { length, .. } = segment { *length } else { 0 })
-            .sum();
+        let files: u64 =
+            self.rest.iter().map(|segment| if let Segment::File { length, .. } = segment { *length } else { 0 }).sum();
         self.held_in_memory() as u64 + files
     }
 
@@ -164,6 +161,11 @@ impl Output {
                         }
                         Err(error) => Err(error),
                     }
+                }
+                Some(segment) if segment.memory().is_empty() => {
+                    // Begun with tail(), and nothing came.
+                    self.rest.pop_front();
+                    continue;
                 }
                 Some(segment) => send(socket, segment.memory(), SendFlags::NOSIGNAL),
             };

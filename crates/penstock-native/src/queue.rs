@@ -25,14 +25,7 @@ const STANDING_PART: u32 = 10;
 impl<T> Queue<T> {
     /// A queue for `size` jobs, each of which waits no longer than `timeout`.
     pub fn new(size: usize, timeout: Duration) -> Self {
-        Self {
-            jobs: VecDeque::new(),
-            size,
-            timeout,
-            standing_since: None,
-            last_start: None,
-            pace: Duration::ZERO,
-        }
+        Self { jobs: VecDeque::new(), size, timeout, standing_since: None, last_start: None, pace: Duration::ZERO }
     }
 
     /// Jobs that wait.

@@ -445,6 +445,7 @@ fn packed(bytes: &[u8]) -> u64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // A test that fails here fails as it should.
 mod tests {
     use super::*;
     use rustix::io::fcntl_dupfd_cloexec;

@@ -1016,6 +1016,7 @@ fn is_compressible(content_type: &str) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)] // A test that fails here fails as it should.
 mod tests {
     use super::*;
     use penstock_http::Version;

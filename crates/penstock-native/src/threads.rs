@@ -406,9 +406,8 @@ impl Crew {
         let cpu_before = wants_cpu.then(thread_cpu_time);
         station.cell.begin(job.request.method(), job.request.path(), self.hub.monotonic(begin));
         let call = Call { hub: &self.hub, date: station.date.now(), cell: station.cell, queued };
-        let job = self.application.call(py, call, job);
+        let (job, end) = self.application.call(py, call, job);
         station.cell.end();
-        let end = Instant::now();
         let wall = end.saturating_duration_since(begin);
         let cpu = cpu_before.map(|before| thread_cpu_time().saturating_sub(before));
         (job, Measured { wall, cpu }, end)

@@ -13,7 +13,7 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple, PyType};
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The application and what is needed to call it.
 pub struct Application {
@@ -46,8 +46,8 @@ impl Application {
         })
     }
 
-    /// Calls it. The job comes back with its response in the connection's output, accounted for.
-    pub fn call(&self, py: Python<'_>, call: Call<'_>, job: Job) -> Job {
+    /// Calls it. The job comes back with its response in the connection's output, accounted for; and when that was.
+    pub fn call(&self, py: Python<'_>, call: Call<'_>, job: Job) -> (Job, Instant) {
         let exchange = match Bound::new(py, Exchange::empty()) {
             Ok(exchange) => exchange,
             Err(error) => return self.answer_without_python(py, &call, job, &error),
@@ -68,11 +68,11 @@ impl Application {
         let outcome = catch_unwind(AssertUnwindSafe(|| self.run(py, &exchange, &environ)))
             .unwrap_or_else(|_| Err(PyRuntimeError::new_err("penstock failed inside; please report this")));
         if let Err(error) = outcome {
-            let mut exchange = exchange.borrow_mut();
-            if !exchange.client_left() {
+            if !exchange.borrow().client_left() {
+                // Formatting a traceback runs code of the application's, so nothing is borrowed meanwhile.
                 errors::report(py, call.hub, &describe(&environ), &error);
             }
-            exchange.fail(b"500 Internal Server Error");
+            exchange.borrow_mut().fail(b"500 Internal Server Error");
         }
         job = match exchange.borrow_mut().unload() {
             Some(job) => job,
@@ -80,20 +80,20 @@ impl Application {
             None => unreachable!("an exchange lost its job"),
         };
         let lookup = |name: &str| environ.get_item(name).ok().flatten().map(|value| value.to_string());
-        call.hub.account(&job.connection, &job.request, Some((call.cell, call.queued)), Some(&lookup));
-        job
+        let end = call.hub.account(&job.connection, &job.request, Some((call.cell, call.queued)), Some(&lookup));
+        (job, end)
     }
 
     /// Python cannot even make the objects for a call: most likely memory has run out.
-    fn answer_without_python(&self, py: Python<'_>, call: &Call<'_>, mut job: Job, error: &PyErr) -> Job {
+    fn answer_without_python(&self, py: Python<'_>, call: &Call<'_>, mut job: Job, error: &PyErr) -> (Job, Instant) {
         errors::report(py, call.hub, "a request", error);
         let turn = job.request.turn(job.connection.close);
         let text = crate::connection::status_text(500);
         let keep = crate::connection::push_plain(&mut job.connection.wire.output(), turn, text, None, call.date);
         job.connection.close |= !keep;
         job.request.status = 500;
-        call.hub.account(&job.connection, &job.request, Some((call.cell, call.queued)), None);
-        job
+        let end = call.hub.account(&job.connection, &job.request, Some((call.cell, call.queued)), None);
+        (job, end)
     }
 
     fn run(&self, py: Python<'_>, exchange: &Bound<'_, Exchange>, environ: &Bound<'_, PyDict>) -> PyResult<()> {
@@ -116,12 +116,12 @@ impl Application {
     fn respond(&self, py: Python<'_>, exchange: &Bound<'_, Exchange>, result: &Bound<'_, PyAny>) -> PyResult<()> {
         if let Ok(list) = result.cast_exact::<PyList>() {
             if list.len() == 1 {
-                return send_whole(py, exchange, &[list.get_item(0)?]);
+                return send_whole(exchange, &[list.get_item(0)?]);
             }
-            return send_whole(py, exchange, &list.iter().collect::<Vec<_>>());
+            return send_whole(exchange, &list.iter().collect::<Vec<_>>());
         }
         if let Ok(tuple) = result.cast_exact::<PyTuple>() {
-            return send_whole(py, exchange, tuple.as_slice());
+            return send_whole(exchange, tuple.as_slice());
         }
         if let Ok(wrapper) = result.cast_exact::<FileWrapper>() {
             if send_file(py, exchange, &wrapper.borrow())? {
@@ -138,7 +138,7 @@ impl Application {
         let kind = iterator.get_type();
         if kind.is(&self.list_iterator) || kind.is(&self.tuple_iterator) {
             let pieces = iterator.collect::<PyResult<Vec<_>>>()?;
-            return send_whole(py, exchange, &pieces);
+            return send_whole(exchange, &pieces);
         }
         for piece in iterator {
             let piece = piece?;
@@ -150,7 +150,7 @@ impl Application {
             if !this.commit(None)? || this.is_bodiless()? {
                 break;
             }
-            this.push(py, piece)?;
+            this.push(piece)?;
             let must_wait = this.flush()?;
             if must_wait {
                 let wire = this.wire()?;
@@ -163,7 +163,7 @@ impl Application {
 }
 
 /// A response of which every piece exists: its length is known.
-fn send_whole(py: Python<'_>, exchange: &Bound<'_, Exchange>, pieces: &[Bound<'_, PyAny>]) -> PyResult<()> {
+fn send_whole(exchange: &Bound<'_, Exchange>, pieces: &[Bound<'_, PyAny>]) -> PyResult<()> {
     let mut length = 0;
     for piece in pieces {
         length += piece.cast::<PyBytes>().map_err(|_| not_bytes(piece))?.as_bytes().len() as u64;
@@ -172,7 +172,7 @@ fn send_whole(py: Python<'_>, exchange: &Bound<'_, Exchange>, pieces: &[Bound<'_
     // Pieces that write() has sent already are behind a head that is committed.
     exchange.commit(Some(length))?;
     for piece in pieces {
-        exchange.push(py, piece.cast::<PyBytes>()?)?;
+        exchange.push(piece.cast::<PyBytes>()?)?;
     }
     exchange.end()
 }

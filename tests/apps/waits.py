@@ -1,0 +1,59 @@
+"""Views that wait for the test, in each way in which a view can wait. See tester.py."""
+
+import ctypes
+
+from tester import hold, report, tell
+
+
+def answer(start_response, text):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [text.encode()]
+
+
+def fast(environ, start_response):
+    return answer(start_response, environ["PATH_INFO"])
+
+
+def held(environ, start_response):
+    """Waits until the test releases it, and has let go of the GIL meanwhile."""
+    hold(environ["PATH_INFO"])
+    return answer(start_response, environ["PATH_INFO"])
+
+
+def told(environ, start_response):
+    """Tells the test that it was called, and answers."""
+    tell(environ["PATH_INFO"])
+    return answer(start_response, environ["PATH_INFO"])
+
+
+def reads(environ, start_response):
+    """Tells what it has read of a body that is still on its way."""
+    hold("called")
+    hold(environ["wsgi.input"].read(3).decode())
+    return answer(start_response, environ["wsgi.input"].read(3).decode())
+
+
+computing = True
+
+
+def computes(environ, start_response):
+    """Pure Python that ends only when another request says so."""
+    tell("computes")
+    rounds = 0
+    while computing:
+        rounds += 1
+    return answer(start_response, "computed")
+
+
+def enough(environ, start_response):
+    global computing  # noqa: PLW0603 the state that two requests share is the whole point
+    computing = False
+    return answer(start_response, "enough")
+
+
+def grips(environ, start_response):
+    """Waits in C without letting go of the GIL, as a bad extension module does."""
+    connection = report("grips")
+    ctypes.PyDLL(None).recv(connection.fileno(), ctypes.create_string_buffer(1), 1, 0)
+    connection.close()
+    return answer(start_response, "gripped")

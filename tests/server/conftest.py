@@ -1,0 +1,21 @@
+"""Engines that a whole module shares, and engines that one test starts with options of its own."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from running_engine import RunningEngine, running
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., RunningEngine]]:
+    """Starts engines, and checks after the test that each of them ended cleanly."""
+    with ExitStack() as stack:
+        yield lambda app, **options: stack.enter_context(running(app, **options))
+
+
+@pytest.fixture(scope="module")
+def engine(request) -> Iterator[RunningEngine]:
+    """One engine for the module, which names the application as APP and may give OPTIONS."""
+    with running(request.module.APP, **getattr(request.module, "OPTIONS", {})) as shared:
+        yield shared

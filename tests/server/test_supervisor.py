@@ -1,0 +1,360 @@
+"""The supervisor with real processes: every test starts `penstock serve` on port 0 and reads its log to know."""
+
+import http.client
+import os
+import queue
+import re
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import pytest
+
+# Seconds after which a line that does not come fails the test instead of hanging it.
+PATIENCE = 60
+
+HELLO = """
+    import os
+
+    def application(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [f"{WORD} from {os.getpid()}".encode()]
+"""
+
+
+def hello(word):
+    return f"WORD = {word!r}\n{textwrap.dedent(HELLO)}"
+
+
+class Server:
+    """One `penstock serve` in its own session, and the lines that it has written so far."""
+
+    def __init__(self, directory, *arguments):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "penstock", "serve", *arguments],
+            cwd=directory,
+            # Modules are rewritten within the second that a .pyc cannot tell apart.
+            env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.written = []
+        self.lines = queue.SimpleQueue()
+        self.reader = threading.Thread(target=self.read)
+        self.reader.start()
+
+    def read(self):
+        for line in self.process.stderr:
+            self.lines.put(line)
+        self.lines.put("")
+
+    def wait_for(self, pattern):
+        """Reads the log up to a line that matches; returns the match."""
+        while True:
+            try:
+                line = self.lines.get(timeout=PATIENCE)
+            except queue.Empty:
+                pytest.fail(f"no line like {pattern!r}; so far:\n{''.join(self.written)}")
+            self.written.append(line)
+            if match := re.search(pattern, line):
+                return match
+            assert line, f"the server ended without a line like {pattern!r}:\n{''.join(self.written)}"
+
+    def wait_for_worker(self, number):
+        """Waits until a worker is ready; returns its pid."""
+        return int(self.wait_for(rf"worker {number} \(pid (\d+)\) is ready")[1])
+
+    def wait_for_end(self):
+        """Reads everything to the end of the last process that holds standard error; returns the exit status."""
+        while line := self.lines.get(timeout=PATIENCE):
+            self.written.append(line)
+        return self.process.wait(PATIENCE)
+
+    @property
+    def log(self):
+        return "".join(self.written)
+
+    def send(self, name):
+        self.process.send_signal(signal.Signals["SIG" + name])
+
+    def get(self, path="/"):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        connection.request("GET", path)
+        response = connection.getresponse()
+        try:
+            return response.read().decode()
+        finally:
+            connection.close()
+
+    def find_port(self):
+        self.port = int(self.wait_for(r"address +http://127\.0\.0\.1:(\d+)")[1])
+        return self
+
+    def mold(self):
+        """The pid of the process that loads: the supervisor's child that was never a worker."""
+        workers = set(re.findall(r"\(pid (\d+)\) is ready", self.log))
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        [mold] = set(children) - workers
+        return int(mold)
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts servers in tmp_path; none outlives the test."""
+    servers = []
+
+    def begin(*arguments):
+        server = Server(tmp_path, *arguments)
+        servers.append(server)
+        return server
+
+    yield begin
+    for server in servers:
+        if server.process.poll() is None:
+            os.killpg(server.process.pid, signal.SIGKILL)
+            server.process.wait(PATIENCE)
+        server.reader.join(PATIENCE)
+
+
+@pytest.fixture
+def serve(tmp_path, start):
+    """A server of hello.py that is ready, with as many workers as asked."""
+
+    def begin(*arguments, workers=1, source=None):
+        tmp_path.joinpath("hello.py").write_text(source or hello("one"))
+        server = start("hello", "--bind", "127.0.0.1:0", "--workers", str(workers), *arguments).find_port()
+        server.pids = [server.wait_for_worker(number + 1) for number in range(workers)]
+        return server
+
+    return begin
+
+
+def test_every_worker_answers_and_everybody_leaves_with_a_term(serve):
+    server = serve(workers=2)
+    assert int(server.get().removeprefix("one from ")) in server.pids
+    server.send("TERM")
+    assert server.wait_for_end() == 0
+    assert server.log.endswith("stopped\n")
+
+
+@pytest.mark.parametrize("name", ["INT", "QUIT"])
+def test_int_and_quit_end_it_cleanly_too(serve, name):
+    server = serve()
+    server.send(name)
+    assert server.wait_for_end() == 0
+
+
+def test_a_signal_to_the_whole_terminal_ends_it_cleanly(serve):
+    server = serve(workers=2)
+    os.killpg(server.process.pid, signal.SIGINT)
+    assert server.wait_for_end() == 0
+    assert "exited with" not in server.log
+
+
+def test_a_worker_that_is_killed_is_replaced(serve):
+    server = serve()
+    os.kill(server.pids[0], signal.SIGKILL)
+    server.wait_for(rf"worker 1 \(pid {server.pids[0]}\) was killed by SIGKILL .*; starting another in 0.1 s")
+    replacement = server.wait_for_worker(1)
+    assert server.get() == f"one from {replacement}"
+
+
+def test_workers_go_on_without_their_mold_and_get_another_when_they_need_it(serve):
+    server = serve()
+    os.kill(server.mold(), signal.SIGKILL)
+    server.wait_for("the process that loads the application was killed by SIGKILL .*; its workers go on")
+    assert server.get() == f"one from {server.pids[0]}"
+    os.kill(server.pids[0], signal.SIGKILL)
+    assert server.get() == f"one from {server.wait_for_worker(1)}"
+
+
+def test_workers_leave_when_the_supervisor_is_killed(serve):
+    server = serve(workers=2)
+    server.process.kill()
+    # Standard error ends when the last process that holds it has left.
+    assert server.wait_for_end() == -signal.SIGKILL
+
+
+def test_a_reload_serves_the_new_code(serve, tmp_path):
+    server = serve(workers=2)
+    tmp_path.joinpath("hello.py").write_text(hello("two"))
+    server.send("HUP")
+    server.wait_for(r"generation 2 takes over from generation 1")
+    for pid in server.pids:
+        server.wait_for(rf"\(pid {pid}\) has left")
+    assert server.get().startswith("two from ")
+
+
+def test_a_reload_of_broken_code_keeps_the_old_code_and_says_why(serve, tmp_path):
+    server = serve()
+    tmp_path.joinpath("hello.py").write_text("def (\n")
+    server.send("HUP")
+    server.wait_for(r"generation 2 failed, generation 1 serves on: hello cannot be imported: invalid syntax")
+    assert server.get() == f"one from {server.pids[0]}"
+    tmp_path.joinpath("hello.py").write_text(hello("three"))
+    server.send("HUP")
+    server.wait_for(rf"\(pid {server.pids[0]}\) has left")
+    assert server.get().startswith("three from ")
+
+
+def test_a_reload_loses_no_request(serve, tmp_path):
+    server = serve(workers=2)
+    answers = []
+    stop = threading.Event()
+
+    def ask():
+        while not stop.is_set():
+            answers.append(server.get())
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        tmp_path.joinpath("hello.py").write_text(hello("two"))
+        server.send("HUP")
+        for pid in server.pids:
+            server.wait_for(rf"\(pid {pid}\) has left")
+    finally:
+        stop.set()
+        asking.join(PATIENCE)
+    assert answers
+    assert all(re.fullmatch(r"(one|two) from \d+", answer) for answer in answers)
+
+
+def test_a_reload_reads_the_file_anew(serve, tmp_path):
+    server = serve()
+    tmp_path.joinpath("penstock.toml").write_text("[server]\nbacklog = 7\n")
+    server.send("HUP")
+    server.wait_for("a reload does not change backlog: restart Penstock for that")
+    server.wait_for(r"generation 2 takes over")
+
+
+def test_workers_are_added_and_removed_by_signal(serve):
+    server = serve()
+    server.send("TTIN")
+    second = server.wait_for_worker(2)
+    server.send("TTOU")
+    server.wait_for(rf"worker 2 \(pid {second}\) has left")
+    server.send("TTOU")
+    assert server.get() == f"one from {server.pids[0]}"
+
+
+def test_usr1_opens_the_logs_anew(start, tmp_path):
+    tmp_path.joinpath("hello.py").write_text(hello("one"))
+    log = tmp_path / "error.log"
+    os.mkfifo(log)
+    with log.open() if False else open(os.open(log, os.O_RDWR)) as lines:  # noqa: PTH123
+        server = start("hello", "--bind", "127.0.0.1:0", "--workers", "1", "--error-log", str(log))
+        while "worker 1" not in lines.readline():
+            pass
+        log.rename(tmp_path / "old.log")
+        os.mkfifo(log)
+        with open(os.open(log, os.O_RDWR)) as anew:  # noqa: PTH123
+            server.send("USR1")
+            server.send("TTIN")
+            assert "2 workers are wanted now" in anew.readline()
+    server.send("TERM")
+    assert server.wait_for_end() == 0
+
+
+def test_an_application_with_threads_is_loaded_by_each_worker(serve):
+    source = "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True, name='ticker').start()\n"
+    server = serve(source=source + hello("one"))
+    assert "loading the application started threads (ticker): each worker loads it for itself" in server.log
+    assert server.get() == f"one from {server.pids[0]}"
+
+
+def test_an_application_that_cannot_be_loaded_ends_the_start_with_a_clear_error(start, tmp_path):
+    tmp_path.joinpath("hello.py").write_text("import surely_missing\n")
+    server = start("hello", "--bind", "127.0.0.1:0")
+    assert server.wait_for_end() == 1
+    assert server.log.startswith("error: hello cannot be imported: ModuleNotFoundError: No module named 'surely_missing'\n\n")
+    assert "\n\nhint: install it for " in server.log
+    assert "penstock/" not in server.log
+
+
+def test_workers_that_die_before_they_are_ready_end_the_start(start, tmp_path):
+    dying = "import os\nos.register_at_fork(after_in_child=lambda: os._exit(3))\n"
+    tmp_path.joinpath("hello.py").write_text(dying + hello("one"))
+    server = start("hello", "--bind", "127.0.0.1:0")
+    assert server.wait_for_end() == 1
+    assert "error: worker 1 cannot be forked: the process between the mold and the worker exited with status 3" in server.log
+
+
+def test_an_address_in_use_names_who_holds_it(serve, start):
+    first = serve()
+    second = start("hello", "--bind", f"127.0.0.1:{first.port}")
+    assert second.wait_for_end() == 3
+    assert f"the address is in use by pid {first.process.pid} (" in second.log
+    assert "hint: stop that process, or choose another address with --bind" in second.log
+
+
+def test_a_unix_socket_is_served_and_removed_at_the_end(start, tmp_path):
+    tmp_path.joinpath("hello.py").write_text(hello("one"))
+    server = start("hello", "--bind", "unix:site.sock", "--workers", "1")
+    server.wait_for_worker(1)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(tmp_path / "site.sock"))
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert b"one from" in b"".join(iter(lambda: client.recv(4096), b""))
+    server.send("TERM")
+    assert server.wait_for_end() == 0
+    assert not tmp_path.joinpath("site.sock").exists()
+
+
+def test_a_unix_socket_that_somebody_serves_is_in_use(start, tmp_path):
+    tmp_path.joinpath("hello.py").write_text(hello("one"))
+    start("hello", "--bind", "unix:site.sock").wait_for_worker(1)
+    second = start("hello", "--bind", "unix:site.sock")
+    assert second.wait_for_end() == 3
+    assert "another process does" in second.log
+
+
+def test_a_unix_socket_that_a_dead_process_left_is_replaced(start, tmp_path):
+    tmp_path.joinpath("hello.py").write_text(hello("one"))
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(tmp_path / "site.sock"))
+    server = start("hello", "--bind", "unix:site.sock")
+    server.wait_for_worker(1)
+
+
+def test_a_file_in_the_place_of_a_unix_socket_is_left_alone(start, tmp_path):
+    tmp_path.joinpath("hello.py").write_text(hello("one"))
+    tmp_path.joinpath("site.sock").write_text("precious")
+    server = start("hello", "--bind", "unix:site.sock")
+    assert server.wait_for_end() == 3
+    assert tmp_path.joinpath("site.sock").read_text() == "precious"
+
+
+def test_an_inherited_socket_is_served(tmp_path, start, monkeypatch):
+    tmp_path.joinpath("hello.py").write_text(hello("one"))
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        real = subprocess.Popen
+        monkeypatch.setattr(
+            subprocess, "Popen", lambda *words, **how: real(*words, **how, pass_fds=[listening.fileno()])
+        )
+        server = start("hello", "--bind", f"fd://{listening.fileno()}").find_port()
+    assert server.get().startswith("one from")
+
+
+def test_the_pid_file_is_there_while_it_runs(serve, tmp_path):
+    server = serve("--pid-file", "run.pid")
+    assert tmp_path.joinpath("run.pid").read_text() == f"{server.process.pid}\n"
+    server.send("TERM")
+    assert server.wait_for_end() == 0
+    assert not tmp_path.joinpath("run.pid").exists()
+
+
+def test_a_change_of_source_reloads_when_asked_for(serve, tmp_path):
+    pytest.importorskip("watchfiles", reason="--reload is for development and needs watchfiles")
+    server = serve("--reload")
+    server.wait_for("watching")
+    tmp_path.joinpath("hello.py").write_text(hello("two"))
+    server.wait_for(r"hello\.py changed")
+    server.wait_for(rf"\(pid {server.pids[0]}\) has left")
+    assert server.get().startswith("two from")
