@@ -326,7 +326,7 @@ def attacked(kind: str, count: int) -> Measurement:
             "rate": honest.rate,
             "kept": honest.rate / alone,
             "memory_mb": (peak.bytes - rest) / 1e6,
-            **{f"slow: {end}": number for end, number in sorted(ends.items())},
+            **{f"slow: {end}": number for end, number in sorted({"open": 0, **ends}.items())},
         }
 
     return measure

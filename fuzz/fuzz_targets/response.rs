@@ -3,7 +3,10 @@
 use libfuzzer_sys::fuzz_target;
 use penstock_http::{HeadEncoder, Turn, Version};
 
-fuzz_target!(|input: (bool, Option<u64>, Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>)| {
+/// Names and values.
+type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
+fuzz_target!(|input: (bool, Option<u64>, Vec<u8>, Fields)| {
     let (is_11, length, status, fields) = input;
     let version = if is_11 { Version::Http11 } else { Version::Http10 };
     let mut out = Vec::new();

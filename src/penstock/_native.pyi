@@ -58,8 +58,11 @@ class Engine:
     def __init__(self, application: Callable[..., Any], options: EngineOptions) -> None:
         """Checks the options. ValueError names the one that is wrong; nothing is started."""
 
-    def run(self, wakeup_fd: int = -1) -> None:
+    def run(self, wakeup_fd: int = -1) -> int:
         """Serves until stop(). To be called in the main thread, which it never uses for requests.
+
+        Returns how many threads are still inside the application after the graceful time: 0 after a clean stop. With
+        others the process must end without Python's own finalization, which such threads would break.
 
         Python's signal handlers run in here: `wakeup_fd` is the reading end of what signal.set_wakeup_fd() writes to.
         """
@@ -83,7 +86,7 @@ class Scoreboard:
         """Makes one for `workers` slots of `threads` cells each. OSError when memory is refused."""
 
     def fileno(self) -> int:
-        """The descriptor to hand to workers (inheritable)."""
+        """The descriptor to hand to workers; closed on exec unless it is passed on."""
 
     def read(self, slot: int) -> dict[str, Any]:
         """One worker's counters, latency histogram and threads. IndexError when there is no such slot."""

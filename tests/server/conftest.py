@@ -15,7 +15,15 @@ def start() -> Iterator[Callable[..., RunningEngine]]:
 
 
 @pytest.fixture(scope="module")
-def engine(request) -> Iterator[RunningEngine]:
+def shared_engine(request) -> Iterator[RunningEngine]:
     """One engine for the module, which names the application as APP and may give OPTIONS."""
     with running(request.module.APP, **getattr(request.module, "OPTIONS", {})) as shared:
         yield shared
+
+
+@pytest.fixture
+def engine(shared_engine) -> Iterator[RunningEngine]:
+    """The module's engine; after each test nothing is left unheard, held or unread in the log."""
+    yield shared_engine
+    assert shared_engine.tester.release_all() == []
+    assert shared_engine.logged() == ""

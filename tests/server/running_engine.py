@@ -153,11 +153,13 @@ class Tester:
         self.socket.settimeout(PATIENCE)
         self.socket.bind(self.path)
         self.socket.listen(256)
+        self.heard: list[Held] = []
 
     def __enter__(self) -> "Tester":
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.release_all()
         self.socket.close()
 
     def hears(self, word: str) -> "Held":
@@ -170,7 +172,18 @@ class Tester:
         """The next report, whatever it is. TimeoutError when none comes."""
         connection, _ = self.socket.accept()
         connection.settimeout(PATIENCE)
-        return Held(connection)
+        self.heard.append(Held(connection))
+        return self.heard[-1]
+
+    def release_all(self) -> list[str]:
+        """Lets everybody go who still waits. Returns what nobody had asked for."""
+        unheard = []
+        while select.select([self.socket], [], [], 0)[0]:
+            unheard.append(self.next().word)
+        for held in self.heard:
+            held.connection.close()
+        self.heard = []
+        return unheard
 
 
 class Held:

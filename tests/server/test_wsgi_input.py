@@ -71,9 +71,9 @@ pieces = st.lists(st.sampled_from([b"\n", b"a", b"bcd\n", b"e" * 900, b"f" * 819
 
 @settings(max_examples=150, deadline=None)
 @given(calls=calls.filter(bool), body=pieces.map(b"".join))
-def test_any_sequence_of_calls_gives_what_a_file_would(engine, calls, body):
+def test_any_sequence_of_calls_gives_what_a_file_would(shared_engine, calls, body):
     asked_for = ";".join(calls)
-    assert asked(engine, asked_for, body).body.decode() == repr(results_of(io.BytesIO(body), asked_for))
+    assert asked(shared_engine, asked_for, body).body.decode() == repr(results_of(io.BytesIO(body), asked_for))
 
 
 def test_a_body_that_the_application_leaves_does_not_become_the_next_request(engine):

@@ -66,7 +66,12 @@ impl Decoder {
     ///
     /// `head` is filled when the event is [`Event::Head`] and left alone by body events. Bytes that were not
     /// consumed must be at the start of `input` in the next call.
-    pub fn decode(&mut self, input: &[u8], limits: &Limits, head: &mut RequestHead) -> Result<(usize, Event), Refusal> {
+    pub fn decode(
+        &mut self,
+        input: &[u8],
+        limits: &Limits,
+        head: &mut RequestHead,
+    ) -> Result<(usize, Event), Refusal> {
         let outcome = match self.state {
             State::Head => self.decode_head(input, limits, head),
             State::Length(0) => Ok(self.end(0)),

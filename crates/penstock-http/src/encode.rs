@@ -35,7 +35,8 @@ pub struct HeadEncoder<'a> {
 }
 
 impl<'a> HeadEncoder<'a> {
-    /// Begins a head. `status` is WSGI's: `200 OK`, three digits 200-599, a space, a reason without control characters.
+    /// Begins a head. `status` is WSGI's, like `200 OK`: three digits from 200 to 599, a space, a reason without
+    /// control characters.
     pub fn start(out: &'a mut Vec<u8>, turn: Turn, status: &[u8]) -> Result<Self, ResponseError> {
         let code = match status {
             [hundreds @ b'2'..=b'5', tens @ b'0'..=b'9', ones @ b'0'..=b'9', b' ', reason @ ..]

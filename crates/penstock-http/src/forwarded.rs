@@ -124,7 +124,8 @@ pub fn client(trust: &Trust, bytes: &[u8], fields: &[Field]) -> Client {
         let is_named = move |field: &&Field| field.name.of(bytes).eq_ignore_ascii_case(name);
         fields.iter().filter(is_named).map(|field| field.value)
     };
-    if values(b"forwarded").next().is_some() {
+    // Most proxies write X-Forwarded-* and pass on a Forwarded of the client's own making. So that counts alone.
+    if !FIELDS[1..].iter().any(|name| values(name.as_bytes()).next().is_some()) {
         return values(b"forwarded").fold(Client::default(), |client, value| forwarded(client, trust, bytes, value));
     }
     let mut client = Client::default();

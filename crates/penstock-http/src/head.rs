@@ -132,7 +132,12 @@ pub(crate) fn read(
 }
 
 #[inline]
-fn read_lines(input: &[u8], limits: &Limits, progress: &mut Progress, head: &mut RequestHead) -> Result<bool, Refusal> {
+fn read_lines(
+    input: &[u8],
+    limits: &Limits,
+    progress: &mut Progress,
+    head: &mut RequestHead,
+) -> Result<bool, Refusal> {
     let longest = limits.head.min(LARGEST_HEAD);
     let begun = match progress.begun {
         Some(begun) => begun,

@@ -87,7 +87,10 @@ fn a_field_value_with_a_control_character_is_refused_and_quoted_without_it() {
     {
         assert!(reason_of("200 OK", &[("A", value)], None).contains("control character"), "{value:?}");
     }
-    assert_eq!(reason_of("200 OK", &[("A", "b\r\nc")], None), r"a header's value has a control character: 'A: b\r\nc'");
+    assert_eq!(
+        reason_of("200 OK", &[("A", "b\r\nc")], None),
+        r"a header's value has a control character: 'A: b\r\nc'"
+    );
 }
 
 #[test]

@@ -20,7 +20,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Serves one WSGI application from this process.
 #[pyclass(module = "penstock._native")]
@@ -85,7 +85,7 @@ impl Engine {
         Ok(Self { hub, crew, has_run: Mutex::new(false) })
     }
 
-    /// Serves until stop(); how many requests are still inside the application then.
+    /// Serves until stop(); how many threads are still inside the application then.
     #[pyo3(signature = (wakeup_fd=-1))]
     fn run(&self, py: Python<'_>, wakeup_fd: i32) -> PyResult<usize> {
         if std::mem::replace(&mut *self.has_run.lock().unwrap_or_else(PoisonError::into_inner), true) {
@@ -97,9 +97,9 @@ impl Engine {
             py.detach(|| self.wait(wakeup.as_ref()))?;
             py.check_signals()?;
             if self.crew.is_closed() {
-                let deadline = self.hub.stop_deadline();
-                let is_over = deadline.is_none_or(|deadline| std::time::Instant::now() >= deadline);
-                if self.crew.running() == 0 || is_over {
+                let is_over = self.hub.stop_deadline().is_none_or(|deadline| Instant::now() >= deadline);
+                // Threads that rest leave at once; only those in the application have to be given up.
+                if self.crew.running() == 0 || (is_over && self.hub.scoreboard.read().threads_busy() > 0) {
                     break;
                 }
             }
@@ -107,7 +107,7 @@ impl Engine {
         if let Some(log) = &self.hub.access_log {
             py.detach(|| log.flush());
         }
-        Ok(self.crew.running())
+        Ok(self.hub.scoreboard.read().threads_busy())
     }
 
     /// Asks run() to return within so many seconds.

@@ -76,8 +76,13 @@ impl Exchange {
         let piece = piece.cast::<PyBytes>().map_err(|_| not_bytes(piece))?;
         if !piece.as_bytes().is_empty() {
             self.commit(None)?;
+            let excess = self.announced()?.is_some_and(|left| left < piece.as_bytes().len() as u64);
             self.push(piece)?;
             self.flush()?;
+            if excess {
+                // "… or raise an error if the application tries to write() past that point"
+                return Err(PyValueError::new_err("write() went past the Content-Length that was announced"));
+            }
         }
         Ok(())
     }

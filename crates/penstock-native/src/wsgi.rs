@@ -152,6 +152,10 @@ impl Application {
             }
             this.push(piece)?;
             let must_wait = this.flush()?;
+            if this.announced()? == Some(0) {
+                // "should stop iterating over the response when enough data has been sent"
+                break;
+            }
             if must_wait {
                 let wire = this.wire()?;
                 drop(this);

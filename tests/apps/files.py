@@ -1,0 +1,153 @@
+"""wsgi.file_wrapper around each kind of file. The body is always `the file's text`, or a part of it."""
+
+import bz2
+import gzip
+import io
+import os
+import tempfile
+from itertools import islice
+
+from tester import tell
+
+TEXT = b"".join(b"line %d\n" % number for number in range(20_000))
+
+
+def fresh():
+    """A real file that holds TEXT."""
+    file = tempfile.TemporaryFile()
+    file.write(TEXT)
+    file.seek(0)
+    return file
+
+
+def wrapped(environ, start_response, file, *block_size, fields=()):
+    start_response("200 OK", list(fields))
+    return environ["wsgi.file_wrapper"](file, *block_size)
+
+
+def real(environ, start_response):
+    return wrapped(environ, start_response, fresh(), 100)
+
+
+def without_block_size(environ, start_response):
+    return wrapped(environ, start_response, fresh())
+
+
+def from_position(environ, start_response):
+    file = fresh()
+    file.seek(70_000)
+    return wrapped(environ, start_response, file)
+
+
+def after_a_buffered_read(environ, start_response):
+    """The buffer has read ahead: the file's position is not the descriptor's."""
+    file = fresh()
+    file.readline()
+    return wrapped(environ, start_response, file)
+
+
+def unbuffered(environ, start_response):
+    file = fresh()
+    return wrapped(environ, start_response, open(os.dup(file.fileno()), "rb", buffering=0))
+
+
+def at_the_end(environ, start_response):
+    file = fresh()
+    file.seek(0, os.SEEK_END)
+    return wrapped(environ, start_response, file)
+
+
+def shorter(environ, start_response):
+    """Ends at Content-Length."""
+    return wrapped(environ, start_response, fresh(), fields=[("Content-Length", "1000")])
+
+
+def part(environ, start_response):
+    file = fresh()
+    file.seek(5000)
+    return wrapped(environ, start_response, file, fields=[("Content-Length", "1000")])
+
+
+def longer(environ, start_response):
+    """Announces more than there is."""
+    return wrapped(environ, start_response, fresh(), fields=[("Content-Length", "10000000")])
+
+
+def unread(environ, start_response):
+    """A real file is sent without being read by Python."""
+
+    class Unread(io.FileIO):
+        def read(self, *_):
+            tell("read")
+            return b""
+
+    file = fresh()
+    return wrapped(environ, start_response, Unread(os.dup(file.fileno())))
+
+
+def memory(environ, start_response):
+    return wrapped(environ, start_response, io.BytesIO(TEXT), 1000)
+
+
+def memory_with_length(environ, start_response):
+    return wrapped(environ, start_response, io.BytesIO(TEXT), fields=[("Content-Length", "1000")])
+
+
+class OnlyRead:
+    """The least that PEP 3333 asks for: read(size). Tells the sizes."""
+
+    def __init__(self):
+        self.pieces = iter([b"one ", b"two ", b"three"])
+
+    def read(self, size):
+        tell(str(size))
+        return next(self.pieces, b"")
+
+
+def only_read(environ, start_response):
+    return wrapped(environ, start_response, OnlyRead(), 4321)
+
+
+def pipe(environ, start_response):
+    """Has a descriptor, and is no regular file."""
+    reading, writing = os.pipe()
+    os.write(writing, b"through a pipe")
+    os.close(writing)
+    return wrapped(environ, start_response, open(reading, "rb"))
+
+
+def unpacked(environ, start_response):
+    """Has a descriptor and a position, but not of the bytes that read() gives."""
+    packed = tempfile.TemporaryFile()
+    packed.write(gzip.compress(TEXT))
+    packed.seek(0)
+    return wrapped(environ, start_response, gzip.GzipFile(fileobj=packed))
+
+
+def unpacked_with_buffer(environ, start_response):
+    packed = tempfile.TemporaryFile()
+    packed.write(bz2.compress(TEXT))
+    packed.seek(0)
+    return wrapped(environ, start_response, io.BufferedReader(bz2.BZ2File(packed)))
+
+
+def by_middleware(environ, start_response):
+    """A middleware that reads the iterable instead of passing it on."""
+    return (piece.upper() for piece in real(environ, start_response))
+
+
+def first_piece(environ, start_response):
+    return list(islice(wrapped(environ, start_response, fresh(), 100), 1))
+
+
+def after_write(environ, start_response):
+    start_response("200 OK", [])(b"written ")
+    return environ["wsgi.file_wrapper"](fresh())
+
+
+def fails(environ, start_response):
+    class Fails:
+        def read(self, size):
+            raise OSError("the disk is gone")
+
+    return wrapped(environ, start_response, Fails())
