@@ -30,11 +30,16 @@ class Journal:
         self.colour = has_colour(self.fd)
 
     def reopen(self) -> None:
-        """Opens the path anew under the same descriptor, after the file was rotated."""
-        if self.path != "-":
+        """Opens the path anew under the same descriptor, after the file was rotated; keeps the old one if it must."""
+        if self.path == "-":
+            return
+        try:
             fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-            os.dup2(fd, self.fd, inheritable=False)
-            os.close(fd)
+        except OSError as error:
+            self.write("error", f"{self.path} cannot be opened anew: {error.strerror}")
+            return
+        os.dup2(fd, self.fd, inheritable=False)
+        os.close(fd)
 
     def write(self, level: str, message: str) -> None:
         """Writes one line (and what `message` has after its first newline, indented)."""

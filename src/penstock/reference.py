@@ -47,9 +47,9 @@ def page_lines() -> Iterator[str]:
     yield "# Settings"
     yield ""
     yield "Each setting can be given in `penstock.toml`, in the environment and on the command line; the latter wins"
-    yield "over the former. `penstock explain` shows every value and where it came from. A list is an array in the file, a"
-    yield "repeated flag on the command line, and parted by commas in the environment. Relative paths refer to the"
-    yield "directory of the file that names them, or to the working directory."
+    yield "over the former. `penstock explain` shows every value and where it came from. A list is an array in the"
+    yield "file, a repeated flag on the command line, and parted by commas in the environment. Relative paths refer to"
+    yield "the directory of the file that names them, or to the working directory."
     group = ""
     for setting in TABLE:
         if setting.group != group:

@@ -3,13 +3,15 @@
 import os
 import select
 import signal
-import sys
 from pathlib import Path
 
 from penstock import log
 from penstock.app import find
 from penstock.config import Config
+from penstock.errors import PenstockError
 
+TURN = 500  # milliseconds after which the supervisor's end is noticed
+DEBOUNCE = 200  # milliseconds: an editor writes several files at once
 SOURCES = (".py", ".toml", ".html", ".txt", ".env")
 
 
@@ -20,23 +22,25 @@ class Watcher:
         self.config, self.lifeline = config, lifeline
 
     def run(self) -> int:
-        """Watches until the supervisor ends. Returns 1 when watchfiles is missing."""
+        """Watches until the supervisor ends. Returns 1 when there is no application to watch: the mold says why."""
+        from watchfiles import watch  # noqa: PLC0415 (development only)
+
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         supervisor = os.getppid()
         try:
-            from watchfiles import watch  # noqa: PLC0415 (development only)
-        except ImportError:
-            log.error(f"--reload needs watchfiles: `{sys.executable} -m pip install watchfiles`")
+            places = [find(self.config, os.environ).directory, *self.config.python_path]
+        except PenstockError:
             return 1
-        poll = select.poll()
-        poll.register(self.lifeline, 0)  # hang-ups are always told
-        places = [find(self.config, os.environ).directory, *self.config.python_path]
-        for changes in watch(*places, watch_filter=is_source, yield_on_timeout=True, rust_timeout=1000):
-            if poll.poll(0):
-                return 0
+        end = select.poll()
+        end.register(self.lifeline, 0)  # hang-ups are always told
+        turns = watch(*places, watch_filter=is_source, yield_on_timeout=True, rust_timeout=TURN, debounce=DEBOUNCE)
+        changes = next(turns)
+        log.info(f"watching {', '.join(places)}")
+        while not end.poll(0):
             if changes:
                 log.info(f"{', '.join(sorted({Path(path).name for _, path in changes}))} changed")
                 os.kill(supervisor, signal.SIGHUP)
+            changes = next(turns)
         return 0
 
 

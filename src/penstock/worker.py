@@ -30,17 +30,17 @@ class Worker:
             site = self.mold.site or self.mold.load_site()
             engine = Engine(site.loaded.application, self.options(site))
         except (PenstockError, ValueError, OSError) as error:
-            told = (
-                error
-                if isinstance(error, PenstockError)
-                else PenstockError(f"the engine cannot start: {error}")
-            )
+            told = error if isinstance(error, PenstockError) else PenstockError(f"the engine cannot start: {error}")
             self.mold.channel.send({"event": "cannot start", "number": self.number} | told.to_message())
             return told.exit_code
         wakeup = self.listen_to_signals(engine, site.config.graceful_timeout)
         self.end_with_supervisor()
         self.mold.channel.send({"event": "ready", "number": self.number, "pid": os.getpid()})
-        engine.run(wakeup)
+        stuck = engine.run(wakeup)
+        if stuck:
+            log.warning(f"worker {self.number} (pid {os.getpid()}) leaves with {stuck} threads inside the application")
+            # Python's finalization would break under threads that still run.
+            os._exit(0)
         return 0
 
     def listen_to_signals(self, engine: Engine, graceful_timeout: float) -> int:

@@ -174,6 +174,15 @@ def many_pieces(environ, start_response):
         yield bytes([97 + number % 26]) * size
 
 
+def held_and_large(environ, start_response):
+    """Waits for the test, then makes 30 MB and tells."""
+    hold("held")
+    start_response("200 OK", [])
+    for _ in range(30):
+        yield b"x" * 1_000_000
+    tell("made")
+
+
 def endless(environ, start_response):
     """More than its Content-Length; tells when it is asked for more than that."""
     start_response("200 OK", [("Content-Length", "7")])

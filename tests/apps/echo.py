@@ -21,7 +21,7 @@ def application(environ, start_response):
     }
     environ.clear()
     seen.append(request)
-    if request["environ"]["PATH_INFO"] == "/--seen":
+    if request["environ"]["PATH_INFO"] == "/--":
         answer, seen[:] = json.dumps(seen[:-1]), []
     else:
         answer = json.dumps(request)

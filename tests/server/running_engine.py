@@ -175,11 +175,16 @@ class Tester:
         self.heard.append(Held(connection))
         return self.heard[-1]
 
+    def unheard(self) -> list[str]:
+        """What was reported and nobody has asked for; those who wait go on waiting."""
+        words = []
+        while select.select([self.socket], [], [], 0)[0]:
+            words.append(self.next().word)
+        return words
+
     def release_all(self) -> list[str]:
         """Lets everybody go who still waits. Returns what nobody had asked for."""
-        unheard = []
-        while select.select([self.socket], [], [], 0)[0]:
-            unheard.append(self.next().word)
+        unheard = self.unheard()
         for held in self.heard:
             held.connection.close()
         self.heard = []

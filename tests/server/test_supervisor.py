@@ -33,7 +33,7 @@ def hello(word):
 class Server:
     """One `penstock serve` in its own session, and the lines that it has written so far."""
 
-    def __init__(self, directory, *arguments):
+    def __init__(self, directory, *arguments, inherits=()):
         self.process = subprocess.Popen(
             [sys.executable, "-m", "penstock", "serve", *arguments],
             cwd=directory,
@@ -42,6 +42,7 @@ class Server:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            pass_fds=inherits,
         )
         self.written = []
         self.lines = queue.SimpleQueue()
@@ -68,6 +69,12 @@ class Server:
     def wait_for_worker(self, number):
         """Waits until a worker is ready; returns its pid."""
         return int(self.wait_for(rf"worker {number} \(pid (\d+)\) is ready")[1])
+
+    def wait_until_left(self, *pids):
+        """Waits until all these workers have left, in whatever order."""
+        left = set()
+        while left != set(pids):
+            left.add(int(self.wait_for(r"\(pid (\d+)\) has left")[1]))
 
     def wait_for_end(self):
         """Reads everything to the end of the last process that holds standard error; returns the exit status."""
@@ -103,13 +110,19 @@ class Server:
         return int(mold)
 
 
+def named_pipe(path):
+    """A named pipe, open for reading and writing, so that neither side waits for the other to open it."""
+    os.mkfifo(path)
+    return os.fdopen(os.open(path, os.O_RDWR))
+
+
 @pytest.fixture
 def start(tmp_path):
     """Starts servers in tmp_path; none outlives the test."""
     servers = []
 
-    def begin(*arguments):
-        server = Server(tmp_path, *arguments)
+    def begin(*arguments, inherits=()):
+        server = Server(tmp_path, *arguments, inherits=inherits)
         servers.append(server)
         return server
 
@@ -185,8 +198,7 @@ def test_a_reload_serves_the_new_code(serve, tmp_path):
     tmp_path.joinpath("hello.py").write_text(hello("two"))
     server.send("HUP")
     server.wait_for(r"generation 2 takes over from generation 1")
-    for pid in server.pids:
-        server.wait_for(rf"\(pid {pid}\) has left")
+    server.wait_until_left(*server.pids)
     assert server.get().startswith("two from ")
 
 
@@ -198,7 +210,7 @@ def test_a_reload_of_broken_code_keeps_the_old_code_and_says_why(serve, tmp_path
     assert server.get() == f"one from {server.pids[0]}"
     tmp_path.joinpath("hello.py").write_text(hello("three"))
     server.send("HUP")
-    server.wait_for(rf"\(pid {server.pids[0]}\) has left")
+    server.wait_until_left(*server.pids)
     assert server.get().startswith("three from ")
 
 
@@ -216,8 +228,7 @@ def test_a_reload_loses_no_request(serve, tmp_path):
     try:
         tmp_path.joinpath("hello.py").write_text(hello("two"))
         server.send("HUP")
-        for pid in server.pids:
-            server.wait_for(rf"\(pid {pid}\) has left")
+        server.wait_until_left(*server.pids)
     finally:
         stop.set()
         asking.join(PATIENCE)
@@ -238,25 +249,25 @@ def test_workers_are_added_and_removed_by_signal(serve):
     server.send("TTIN")
     second = server.wait_for_worker(2)
     server.send("TTOU")
-    server.wait_for(rf"worker 2 \(pid {second}\) has left")
+    server.wait_until_left(second)
     server.send("TTOU")
     assert server.get() == f"one from {server.pids[0]}"
 
 
 def test_usr1_opens_the_logs_anew(start, tmp_path):
     tmp_path.joinpath("hello.py").write_text(hello("one"))
-    log = tmp_path / "error.log"
-    os.mkfifo(log)
-    with log.open() if False else open(os.open(log, os.O_RDWR)) as lines:  # noqa: PTH123
-        server = start("hello", "--bind", "127.0.0.1:0", "--workers", "1", "--error-log", str(log))
+    # Pipes instead of files: a line can be waited for.
+    with named_pipe(tmp_path / "error.log") as lines:
+        server = start("hello", "--bind", "127.0.0.1:0", "--workers", "1", "--error-log", "error.log")
         while "worker 1" not in lines.readline():
             pass
-        log.rename(tmp_path / "old.log")
-        os.mkfifo(log)
-        with open(os.open(log, os.O_RDWR)) as anew:  # noqa: PTH123
+        tmp_path.joinpath("error.log").rename(tmp_path / "error.log.1")
+        with named_pipe(tmp_path / "error.log") as anew:
             server.send("USR1")
+            assert "log files are opened anew" in anew.readline()
             server.send("TTIN")
-            assert "2 workers are wanted now" in anew.readline()
+            while "worker 2" not in anew.readline():
+                pass
     server.send("TERM")
     assert server.wait_for_end() == 0
 
@@ -272,7 +283,9 @@ def test_an_application_that_cannot_be_loaded_ends_the_start_with_a_clear_error(
     tmp_path.joinpath("hello.py").write_text("import surely_missing\n")
     server = start("hello", "--bind", "127.0.0.1:0")
     assert server.wait_for_end() == 1
-    assert server.log.startswith("error: hello cannot be imported: ModuleNotFoundError: No module named 'surely_missing'\n\n")
+    assert server.log.startswith(
+        "error: hello cannot be imported: ModuleNotFoundError: No module named 'surely_missing'\n\n"
+    )
     assert "\n\nhint: install it for " in server.log
     assert "penstock/" not in server.log
 
@@ -282,7 +295,10 @@ def test_workers_that_die_before_they_are_ready_end_the_start(start, tmp_path):
     tmp_path.joinpath("hello.py").write_text(dying + hello("one"))
     server = start("hello", "--bind", "127.0.0.1:0")
     assert server.wait_for_end() == 1
-    assert "error: worker 1 cannot be forked: the process between the mold and the worker exited with status 3" in server.log
+    assert (
+        "error: worker 1 cannot be forked: the process between the mold and the worker exited with status 3"
+        in server.log
+    )
 
 
 def test_an_address_in_use_names_who_holds_it(serve, start):
@@ -330,15 +346,11 @@ def test_a_file_in_the_place_of_a_unix_socket_is_left_alone(start, tmp_path):
     assert tmp_path.joinpath("site.sock").read_text() == "precious"
 
 
-def test_an_inherited_socket_is_served(tmp_path, start, monkeypatch):
+def test_an_inherited_socket_is_served(tmp_path, start):
     tmp_path.joinpath("hello.py").write_text(hello("one"))
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
-        real = subprocess.Popen
-        monkeypatch.setattr(
-            subprocess, "Popen", lambda *words, **how: real(*words, **how, pass_fds=[listening.fileno()])
-        )
-        server = start("hello", "--bind", f"fd://{listening.fileno()}").find_port()
+        server = start("hello", "--bind", f"fd://{listening.fileno()}", inherits=[listening.fileno()]).find_port()
     assert server.get().startswith("one from")
 
 
@@ -356,5 +368,5 @@ def test_a_change_of_source_reloads_when_asked_for(serve, tmp_path):
     server.wait_for("watching")
     tmp_path.joinpath("hello.py").write_text(hello("two"))
     server.wait_for(r"hello\.py changed")
-    server.wait_for(rf"\(pid {server.pids[0]}\) has left")
+    server.wait_until_left(*server.pids)
     assert server.get().startswith("two from")

@@ -12,9 +12,9 @@ def environ_of(engine, target="/", *fields, **request):
 
 
 @pytest.fixture(scope="module")
-def plain(engine):
+def plain(shared_engine):
     """A request with nothing but what HTTP/1.1 asks for."""
-    return json.loads(engine.get("/").body)
+    return json.loads(shared_engine.get("/").body)
 
 
 def test_the_environ_is_a_builtin_dictionary(plain):

@@ -25,7 +25,6 @@ APP = "files"
         ("shorter", TEXT[:1000]),
         ("part", TEXT[5000:6000]),
         ("memory_with_length", TEXT[:1000]),
-        ("unread", TEXT),
         ("unpacked", TEXT),
         ("unpacked_with_buffer", TEXT),
         ("by_middleware", TEXT.upper()),
@@ -51,6 +50,14 @@ def test_head_gets_no_part_of_a_file(engine, name):
 
 def test_the_length_of_a_real_file_is_known(engine):
     assert engine.get("/from_position")["Content-Length"] == str(len(TEXT) - 70_000)
+
+
+def test_a_real_file_leaves_without_python_after_the_application_has_closed_it(engine):
+    with engine.connect() as client:
+        client.send_request("/large")
+        engine.tester.hears("closed")
+        assert any("penstock-large-" in name for name in engine.open_files())
+        assert client.response().body == bytes(50_000_000)
 
 
 def test_a_file_like_is_read_with_the_block_size(engine):

@@ -32,6 +32,15 @@ def test_a_rotated_log_is_opened_anew_under_the_same_descriptor(tmp_path):
     assert tmp_path.joinpath("log.1").read_text() == ""
 
 
+def test_a_log_that_cannot_be_opened_anew_is_kept_and_says_so(tmp_path):
+    journal = Journal()
+    tmp_path.joinpath("logs").mkdir()
+    journal.open(str(tmp_path / "logs/log"), "info")
+    tmp_path.joinpath("logs").rename(tmp_path / "old")
+    journal.reopen()
+    assert "logs/log cannot be opened anew: No such file" in tmp_path.joinpath("old/log").read_text()
+
+
 def test_a_log_that_cannot_be_written_stops_nobody():
     journal = Journal()
     journal.fd, writer = os.pipe()

@@ -11,7 +11,9 @@ from penstock.worker import Worker
 def options_of(config, number=1, workers=1):
     listener = Listener(socket.socket(), "tcp", "127.0.0.1", "8000", "")
     site = SimpleNamespace(config=config, mounts=[])
-    options = Worker(SimpleNamespace(listeners=[listener], scoreboard=SimpleNamespace(fileno=lambda: 9)), number, workers).options(site)
+    options = Worker(
+        SimpleNamespace(listeners=[listener], scoreboard=SimpleNamespace(fileno=lambda: 9)), number, workers
+    ).options(site)
     listener.socket.close()
     return options
 

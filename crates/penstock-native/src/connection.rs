@@ -72,6 +72,8 @@ pub struct Connection {
     pub wire: Arc<Wire>,
     /// Its place in the loop's table.
     pub slot: u32,
+    /// The place with its generation, which no other connection ever has.
+    pub id: u64,
     pub listener: u16,
     pub peer: Peer,
     pub phase: Phase,
@@ -190,7 +192,23 @@ impl Job {
 
 /// Appends a small text response of our own, for refusals and for failures of the application.
 pub fn push_plain(output: &mut Output, turn: Turn, status: &[u8], retry_after: Option<u32>, date: &[u8]) -> bool {
+    push_explained(output, turn, status, "", retry_after, date)
+}
+
+/// The same with a sentence that says why.
+pub fn push_explained(
+    output: &mut Output,
+    turn: Turn,
+    status: &[u8],
+    reason: &str,
+    retry_after: Option<u32>,
+    date: &[u8],
+) -> bool {
     let mut body = status.to_vec();
+    if !reason.is_empty() {
+        body.extend_from_slice(b": ");
+        body.extend_from_slice(reason.as_bytes());
+    }
     body.push(b'\n');
     let start = output.tail().len();
     let encoded = encode_plain_head(output.tail(), turn, status, retry_after, date, body.len() as u64);

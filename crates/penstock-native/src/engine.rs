@@ -1,8 +1,10 @@
 //! What Python sees: `Engine` and `Scoreboard`.
 use crate::access_log::AccessLog;
+use crate::deadlines::Stage;
 use crate::environ::ListenerNames;
 use crate::event_loop::EventLoop;
 use crate::hub::{Hub, Settings};
+use crate::latin1;
 use crate::options::EngineOptions;
 use crate::raw;
 use crate::scoreboard::{self, Counter, SlotSnapshot};
@@ -19,6 +21,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,12 +31,23 @@ pub struct Engine {
     hub: Arc<Hub>,
     crew: Arc<Crew>,
     has_run: Mutex<bool>,
+    /// Called for each late call: stage, thread's ident, request, age in seconds.
+    on_late: Option<Py<PyAny>>,
+    /// Raised in a thread whose call is late.
+    timeout_exception: Option<Py<PyAny>>,
 }
 
 #[pymethods]
 impl Engine {
     #[new]
-    fn new(py: Python<'_>, application: Py<PyAny>, options: EngineOptions) -> PyResult<Self> {
+    #[pyo3(signature = (application, options, on_late=None, timeout_exception=None))]
+    fn new(
+        py: Python<'_>,
+        application: Py<PyAny>,
+        options: EngineOptions,
+        on_late: Option<Py<PyAny>>,
+        timeout_exception: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
         let settings = Settings::new(&options).map_err(PyValueError::new_err)?;
         let (threads, multiprocess) = (settings.threads, options.multiprocess);
         let files = static_files(&options)?;
@@ -82,7 +96,7 @@ impl Engine {
         let application = Application::new(py, application, &names)?;
         let event_loop = EventLoop::new(hub.clone(), listeners)?;
         let crew = Crew::new(hub.clone(), event_loop, application, cells);
-        Ok(Self { hub, crew, has_run: Mutex::new(false) })
+        Ok(Self { hub, crew, has_run: Mutex::new(false), on_late, timeout_exception })
     }
 
     /// Serves until stop(); how many threads are still inside the application then.
@@ -96,6 +110,7 @@ impl Engine {
         loop {
             py.detach(|| self.wait(wakeup.as_ref()))?;
             py.check_signals()?;
+            self.deal_with_late_calls(py);
             if self.crew.is_closed() {
                 let is_over = self.hub.stop_deadline().is_none_or(|deadline| Instant::now() >= deadline);
                 // Threads that rest leave at once; only those in the application have to be given up.
@@ -132,10 +147,35 @@ impl Engine {
 }
 
 impl Engine {
+    /// Has Python write the stacks of the calls that are late, and raises an exception in those past their deadline.
+    fn deal_with_late_calls(&self, py: Python<'_>) {
+        for late in self.hub.take_late() {
+            let watched = &self.hub.calls[late.thread];
+            let ident = watched.ident.load(Ordering::Relaxed);
+            let is_still_in = || watched.is_in(late.overdue.connection, late.began);
+            if !is_still_in() {
+                continue;
+            }
+            let running = self.hub.scoreboard.read().threads.swap_remove(late.thread).running.unwrap_or_default();
+            let request = [running.method.as_slice(), b" ", running.path.as_slice()].concat();
+            let age = late.overdue.age as f64 / 1e9;
+            if let Some(on_late) = &self.on_late {
+                let arguments = (late.overdue.stage.name(), ident, latin1::decode(py, &request), age);
+                if let Err(error) = on_late.call1(py, arguments) {
+                    error.write_unraisable(py, None);
+                }
+            }
+            if let (Stage::Late, Some(exception), true) = (late.overdue.stage, &self.timeout_exception, is_still_in())
+            {
+                raw::raise_in(py, ident, exception.bind(py));
+            }
+        }
+    }
+
     /// Waits until a signal has come or the crew has something to say.
     fn wait(&self, wakeup: Option<&OwnedFd>) -> io::Result<()> {
         let timeout = self.crew.is_closed().then_some(rustix::event::Timespec { tv_sec: 0, tv_nsec: 50_000_000 });
-        let mut waited_for = vec![PollFd::new(self.hub.end(), PollFlags::IN)];
+        let mut waited_for = vec![PollFd::new(self.hub.for_main(), PollFlags::IN)];
         if let Some(wakeup) = wakeup {
             waited_for.push(PollFd::new(wakeup, PollFlags::IN));
         }
@@ -143,7 +183,7 @@ impl Engine {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        for descriptor in std::iter::once(self.hub.end()).chain(wakeup) {
+        for descriptor in std::iter::once(self.hub.for_main()).chain(wakeup) {
             // Both do not block; what they hold says no more than "look".
             let _ = rustix::io::read(descriptor.as_fd(), &mut [0u8; 64][..]);
         }
@@ -206,8 +246,8 @@ impl Scoreboard {
             let entry = PyDict::new(py);
             entry.set_item("requests", thread.requests)?;
             if let Some(running) = &thread.running {
-                entry.set_item("method", crate::latin1::decode(py, &running.method))?;
-                entry.set_item("path", crate::latin1::decode(py, &running.path))?;
+                entry.set_item("method", latin1::decode(py, &running.method))?;
+                entry.set_item("path", latin1::decode(py, &running.path))?;
                 entry.set_item("started", running.started as f64 / 1e9)?;
             }
             threads.append(entry)?;

@@ -288,5 +288,6 @@ fn template<'py>(py: Python<'py>, listener: &ListenerNames, input: &Py<Input>) -
     environ.set_item("wsgi.file_wrapper", py.get_type::<crate::file_wrapper::FileWrapper>())?;
     environ.set_item(&keys.early_hints, py.None())?;
     environ.set_item(&keys.queue_time, 0.0)?;
+    environ.set_item("penstock.extend_timeout", wrap_pyfunction!(crate::exchange::extend_timeout, py)?)?;
     Ok(environ)
 }

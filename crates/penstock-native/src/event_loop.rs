@@ -1,16 +1,17 @@
 //! Sockets in, complete requests out; finished responses in, bytes out. No Python: whoever holds the loop may run it.
 use crate::body_stream::BodyStream;
 use crate::clock::Date;
-use crate::connection::{push_plain, status_text, Connection, Job, Peer, Phase, Request, Wire};
+use crate::connection::{push_explained, push_plain, status_text, Connection, Job, Peer, Phase, Request, Wire};
+use crate::deadlines::Stage;
 use crate::exchange::file_request;
-use crate::hub::{Hub, Returned};
+use crate::hub::{Hub, Late, Returned};
 use crate::output::Flushed;
 use crate::queue::Queue;
 use crate::routes::{shape, Routes};
 use crate::scoreboard::Counter;
 use crate::static_files::{FileBody, Served};
 use penstock_http::proxy_protocol::{self, Proxied};
-use penstock_http::{forwarded, Decoder, Event, RequestFraming, RequestHead, Version};
+use penstock_http::{forwarded, Decoder, Event, Refusal, RequestFraming, RequestHead, Turn, Version};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::Timespec;
 use rustix::io::Errno;
@@ -53,6 +54,12 @@ const LINGER: Duration = Duration::from_secs(2);
 /// Requests that are kept for the next use of their buffers.
 const POOLED_REQUESTS: usize = 64;
 
+/// The client pauses for too long, or sends too slowly.
+const TOO_SLOW: Refusal = Refusal { status: 408, reason: "the request came too slowly" };
+
+/// The disk is full, or there is no memory for a body.
+const NO_ROOM: Refusal = Refusal { status: 503, reason: "there is no room for the request body" };
+
 const WAKER: u64 = u64::MAX;
 const LISTENER: u64 = 1 << 63;
 
@@ -75,7 +82,7 @@ struct Slot {
 enum Verdict {
     More,
     Complete(Box<Request>),
-    Refused(u16),
+    Refused(Refusal),
 }
 
 /// Whether a turn may wait for events.
@@ -419,7 +426,8 @@ impl EventLoop {
             (self.slots.len() - 1) as u32
         });
         let generation = self.slots[slot as usize].generation;
-        let data = EventData::new_u64(u64::from(slot) | u64::from(generation) << 32);
+        let id = u64::from(slot) | u64::from(generation) << 32;
+        let data = EventData::new_u64(id);
         let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         if epoll::add(&self.epoll, &socket, data, flags).is_err() {
             self.free.push(slot);
@@ -430,6 +438,7 @@ impl EventLoop {
         let connection = Box::new(Connection {
             wire: wire.clone(),
             slot,
+            id,
             listener: listener as u16,
             peer,
             phase,
@@ -492,9 +501,9 @@ impl EventLoop {
                             self.dispatch(connection, request);
                             return;
                         }
-                        Verdict::Refused(status) => {
+                        Verdict::Refused(refusal) => {
                             self.scratch = scratch;
-                            self.refuse(connection, status);
+                            self.refuse(connection, refusal);
                             return;
                         }
                     }
@@ -550,7 +559,7 @@ impl EventLoop {
                     used = len;
                     connection.peer = Peer::new(Some(source), &self.hub.settings.trust);
                 }
-                Err(refusal) => return (0, Verdict::Refused(refusal.status)),
+                Err(refusal) => return (0, Verdict::Refused(refusal)),
             }
             connection.phase = Phase::Head;
         }
@@ -565,7 +574,7 @@ impl EventLoop {
                 Ok(decoded) => decoded,
                 Err(refusal) => {
                     self.recycle(request);
-                    return (used, Verdict::Refused(refusal.status));
+                    return (used, Verdict::Refused(refusal));
                 }
             };
             used += count;
@@ -599,7 +608,7 @@ impl EventLoop {
                     connection.deadline = self.now + settings.body_timeout;
                     if request.body.append(&input[range], settings.body_memory, &settings.temp_dir).is_err() {
                         self.recycle(request);
-                        return (used, Verdict::Refused(503));
+                        return (used, Verdict::Refused(NO_ROOM));
                     }
                 }
                 Event::End => return (used, Verdict::Complete(request)),
@@ -692,14 +701,15 @@ impl EventLoop {
     }
 
     /// The client's fault: answers, and reads nothing more of what it says.
-    fn refuse(&mut self, mut connection: Box<Connection>, status: u16) {
+    fn refuse(&mut self, mut connection: Box<Connection>, refusal: Refusal) {
+        let Refusal { status, reason } = refusal;
         let counter = if status == 408 { Counter::TimedOut } else { Counter::RefusedByParser };
         self.hub.scoreboard.add(counter, 1);
         if let Some(request) = connection.request.take() {
             self.recycle(request);
         }
-        let turn = penstock_http::Turn { version: Version::Http11, head_only: false, keep_alive: false };
-        push_plain(&mut connection.wire.output(), turn, status_text(status), None, self.date.now());
+        let turn = Turn { version: Version::Http11, head_only: false, keep_alive: false };
+        push_explained(&mut connection.wire.output(), turn, status_text(status), reason, None, self.date.now());
         let mut request = self.new_request();
         request.status = status;
         request.head = RequestHead::default();
@@ -721,6 +731,7 @@ impl EventLoop {
         let before = output.total_sent;
         let flushed = output.flush(wire_fd(&connection.wire));
         let sent = output.total_sent - before;
+        output.has_begun &= flushed != Ok(Flushed::Whole);
         drop(output);
         self.hub.scoreboard.add(Counter::BytesOut, sent);
         match flushed {
@@ -761,7 +772,7 @@ impl EventLoop {
             match self.feed(&mut connection, &[]) {
                 Verdict::More => {}
                 Verdict::Complete(request) => return self.dispatch(connection, request),
-                Verdict::Refused(status) => return self.refuse(connection, status),
+                Verdict::Refused(refusal) => return self.refuse(connection, refusal),
             }
         }
         if connection.readable {
@@ -803,6 +814,7 @@ impl EventLoop {
     /// Looks at every deadline.
     fn sweep(&mut self) {
         self.next_sweep = (self.open > 0).then(|| self.now + SWEEP_EVERY);
+        self.look_at_calls();
         for index in 0..self.slots.len() as u32 {
             let Some(connection) = self.slots[index as usize].connection.as_ref() else { continue };
             let late = self.now >= connection.deadline || self.is_too_slow(connection);
@@ -812,7 +824,7 @@ impl EventLoop {
             let Some(connection) = self.take(index) else { continue };
             match connection.phase {
                 Phase::Head if connection.input.is_empty() => self.drop_connection(connection),
-                Phase::Head | Phase::Body => self.refuse(connection, 408),
+                Phase::Head | Phase::Body => self.refuse(connection, TOO_SLOW),
                 Phase::Answering => self.put_back(connection),
                 Phase::Proxy | Phase::Sending | Phase::Lingering => self.drop_connection(connection),
             }
@@ -826,6 +838,42 @@ impl EventLoop {
             self.reject(job);
         }
         self.flush_held();
+    }
+
+    /// Finds the calls that take too long.
+    fn look_at_calls(&mut self) {
+        let hub = self.hub.clone();
+        let now = hub.nanoseconds(self.now);
+        for (thread, watched) in hub.calls.iter().enumerate() {
+            let Some(overdue) = watched.next_stage(now, &hub.settings.patience) else { continue };
+            let began = watched.began();
+            if overdue.stage == Stage::Late {
+                hub.scoreboard.add(Counter::TimedOut, 1);
+                self.cut_off(overdue.connection);
+            }
+            hub.report_late(Late { thread, overdue, began });
+        }
+        let stuck = hub.calls.iter().filter(|watched| watched.is_stuck()).count();
+        hub.scoreboard.set(Counter::ThreadsStuck, stuck as u64);
+    }
+
+    /// Answers in the place of a call that is late: 504, or an end when the response has begun.
+    fn cut_off(&mut self, id: u64) {
+        let (slot, generation) = (id as u32, (id >> 32) as u32);
+        let Some(entry) = self.slots.get(slot as usize).filter(|entry| entry.generation == generation) else { return };
+        let Some(wire) = entry.wire.clone() else { return };
+        let mut output = wire.output();
+        let was_begun = std::mem::replace(&mut output.is_cut, true) || output.has_begun;
+        if !was_begun {
+            let turn = Turn { version: Version::Http11, head_only: false, keep_alive: false };
+            let reason = "the application took too long";
+            push_explained(&mut output, turn, status_text(504), reason, None, self.date.now());
+            if output.flush(wire_fd(&wire)) != Ok(Flushed::Whole) {
+                return;
+            }
+        }
+        // The thread still has the connection, so it is not closed yet: but its client need not wait for that.
+        let _ = shutdown(&wire.socket, if was_begun { Shutdown::Both } else { Shutdown::Write });
     }
 
     /// A body comes more slowly than `min_body_rate` over all of its time.

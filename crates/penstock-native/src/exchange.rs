@@ -4,6 +4,7 @@ use crate::hub::Hub;
 use crate::latin1::encode;
 use crate::output::{Flushed, COPIED_PIECE};
 use crate::static_files::{FileBody, FileRequest, Protected};
+use crate::threads::CURRENT;
 use penstock_http::{BodyEncoder, HeadEncoder, ResponseError, SuspendedHead, Version};
 use pyo3::exceptions::{PyAssertionError, PyBrokenPipeError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -12,6 +13,7 @@ use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 use std::borrow::Cow;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A response that the client does not read goes to a temporary file up to this size; then its thread waits.
 /// A gigabyte is more than a page and less than a disk.
@@ -147,6 +149,10 @@ impl Exchange {
         let State::Body(encoder) = &mut loaded.state else { return Ok(()) };
         let bytes = piece.as_bytes();
         let mut output = loaded.job.connection.wire.output();
+        if output.is_cut {
+            drop(output);
+            return Err(loaded.cut());
+        }
         let (length, suffix) = encoder.frame(output.tail(), bytes.len());
         if length == 0 {
             return Ok(());
@@ -168,8 +174,9 @@ impl Exchange {
         let loaded = self.loaded()?;
         let State::Body(encoder) = &mut loaded.state else { return Ok(()) };
         let mut output = loaded.job.connection.wire.output();
-        let (length, _) = encoder.frame(output.tail(), usize::try_from(length).unwrap_or(usize::MAX));
+        let (length, suffix) = encoder.frame(output.tail(), usize::try_from(length).unwrap_or(usize::MAX));
         output.push_file(file, offset, length as u64);
+        output.push_bytes(suffix);
         loaded.job.request.body_sent += length as u64;
         Ok(())
     }
@@ -198,7 +205,10 @@ impl Exchange {
         let loaded = self.loaded()?;
         let mut output = loaded.job.connection.wire.output();
         match output.flush(loaded.job.connection.wire.socket.as_fd()) {
-            Ok(Flushed::Whole) => Ok(false),
+            Ok(Flushed::Whole) => {
+                loaded.note_progress();
+                Ok(false)
+            }
             Ok(Flushed::Partly | Flushed::Paused) => {
                 if output.held_in_memory() > loaded.hub.settings.response_memory {
                     output.spill(&loaded.hub.settings.temp_dir)?;
@@ -231,6 +241,10 @@ impl Exchange {
     /// The call has failed. False when the head had left already: then only closing tells the client.
     pub fn fail(&mut self, status: &[u8]) -> bool {
         let Some(loaded) = &mut self.loaded else { return false };
+        if loaded.job.connection.wire.output().is_cut {
+            loaded.cut();
+            return false;
+        }
         let Job { connection, request } = &mut loaded.job;
         if matches!(loaded.state, State::Body(_) | State::Replaced) {
             connection.close = true;
@@ -296,10 +310,34 @@ impl Loaded {
         let Job { connection, request } = &mut self.job;
         let encoder = head.resume(&mut request.response_head).finish(&self.date, body_length).map_err(refused)?;
         connection.close |= !encoder.keep_alive();
-        connection.wire.output().push_bytes(&request.response_head);
+        let mut output = connection.wire.output();
+        if output.is_cut {
+            drop(output);
+            return Err(self.cut());
+        }
+        output.has_begun = true;
+        output.push_bytes(&request.response_head);
+        drop(output);
         request.status = head.status();
         self.state = State::Body(encoder);
         Ok(true)
+    }
+
+    /// A response that goes on leaving is not late.
+    fn note_progress(&self) {
+        CURRENT.with_borrow(|current| {
+            if let Some((hub, index)) = current {
+                hub.calls[*index].progress(hub.nanoseconds(Instant::now()), &hub.settings.patience);
+            }
+        });
+    }
+
+    /// The client has been answered already, because the deadline has passed.
+    fn cut(&mut self) -> PyErr {
+        self.client_left = true;
+        self.job.connection.close = true;
+        self.job.request.status = 504;
+        PyBrokenPipeError::new_err("the request has passed its deadline; the client has been answered")
     }
 
     /// Puts a file in the place of the application's body.
@@ -324,6 +362,11 @@ impl Loaded {
             Err(error) => return Err(PyRuntimeError::new_err(error.reason)),
         };
         let mut output = connection.wire.output();
+        if output.is_cut {
+            drop(output);
+            return Err(self.cut());
+        }
+        output.has_begun = true;
         output.push_bytes(&out);
         if let FileBody::File { file, offset, length } = served.body {
             output.push_file(file, offset, length);
@@ -336,6 +379,21 @@ impl Loaded {
         self.state = State::Replaced;
         Ok(())
     }
+}
+
+/// `environ["penstock.extend_timeout"]`: gives the request of this thread so many seconds from now on, in the place of
+/// what is left of its `timeout`.
+#[pyfunction]
+pub fn extend_timeout(seconds: f64) -> PyResult<()> {
+    let by = Duration::try_from_secs_f64(seconds).map_err(|why| PyValueError::new_err(why.to_string()))?;
+    CURRENT.with_borrow(|current| {
+        let Some((hub, index)) = current else {
+            let message = "extend_timeout() has to be called in the thread that answers the request";
+            return Err(PyRuntimeError::new_err(message));
+        };
+        hub.calls[*index].extend(hub.nanoseconds(Instant::now()), by.as_nanos() as u64);
+        Ok(())
+    })
 }
 
 /// What a request says to whoever answers it with a file.

@@ -41,17 +41,43 @@ impl FileWrapper {
 
 impl FileWrapper {
     /// A descriptor of its own for the file, with the position and the number of bytes behind it; None when it is no
-    /// regular file, or is read through something that changes its bytes (it has no descriptor or no position).
-    pub fn regular_file(&self, py: Python<'_>) -> Option<(OwnedFd, u64, u64)> {
-        let filelike = self.filelike.bind(py);
-        let number: i32 = filelike.call_method0(intern!(py, "fileno")).ok()?.extract().ok()?;
-        // tell() and not the descriptor's own position: a buffered reader has read ahead.
-        let position: u64 = filelike.call_method0(intern!(py, "tell")).ok()?.extract().ok()?;
-        let file = crate::raw::duplicate(number).ok()?;
-        let status = fstat(&file).ok()?;
-        if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
-            return None;
+    /// regular file, or when what its read() gives might be something else than the bytes on the disk.
+    pub fn regular_file(&self, py: Python<'_>) -> PyResult<Option<(OwnedFd, u64, u64)>> {
+        let mut filelike = self.filelike.bind(py).clone();
+        if !is_plain(&filelike)? {
+            // Django's File and the like pass read() on to what they wrap.
+            let Some(inner) = filelike.getattr_opt(intern!(py, "file"))? else { return Ok(None) };
+            let read = intern!(py, "read");
+            if !is_plain(&inner)? || !filelike.getattr(read)?.eq(inner.getattr(read)?)? {
+                return Ok(None);
+            }
+            filelike = inner;
         }
-        Some((file, position, (status.st_size as u64).saturating_sub(position)))
+        let number: i32 = filelike.call_method0(intern!(py, "fileno"))?.extract()?;
+        // tell() and not the descriptor's own position: a buffered reader has read ahead.
+        let Ok(position) = filelike.call_method0(intern!(py, "tell")).and_then(|position| position.extract()) else {
+            return Ok(None);
+        };
+        let file = crate::raw::duplicate(number)?;
+        let status = fstat(&file).map_err(std::io::Error::from)?;
+        if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
+            return Ok(None);
+        }
+        Ok(Some((file, position, (status.st_size as u64).saturating_sub(position))))
     }
+}
+
+/// A file of `open(path, "rb")`, with or without a buffer: gzip and others have a descriptor, too, but of other bytes.
+fn is_plain(filelike: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = filelike.py();
+    let io = py.import(intern!(py, "io"))?;
+    let file = io.getattr(intern!(py, "FileIO"))?;
+    let kind = filelike.get_type();
+    if kind.is(&file) {
+        return Ok(true);
+    }
+    if kind.is(&io.getattr(intern!(py, "BufferedReader"))?) || kind.is(&io.getattr(intern!(py, "BufferedRandom"))?) {
+        return Ok(filelike.getattr(intern!(py, "raw"))?.get_type().is(&file));
+    }
+    Ok(false)
 }

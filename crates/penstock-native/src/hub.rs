@@ -3,6 +3,7 @@ use crate::access_log::Entry;
 use crate::access_log::{AccessLog, Environ};
 use crate::connection::Job;
 use crate::connection::{Connection, Request};
+use crate::deadlines::{Overdue, Patience, Stage, Watched};
 use crate::options::EngineOptions;
 use crate::queue::Queue;
 use crate::routes::Measured;
@@ -11,6 +12,7 @@ use crate::static_files::StaticFiles;
 use penstock_http::forwarded::Trust;
 use penstock_http::Limits;
 use rustix::event::{eventfd, EventfdFlags};
+use rustix::process::{getpid, kill_process, Signal};
 use rustix::time::{clock_gettime, ClockId};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -40,6 +42,10 @@ pub struct Settings {
     pub proxy_protocol: bool,
     /// X-Accel-Redirect and X-Sendfile are heeded.
     pub serves_protected: bool,
+    /// Of calls.
+    pub patience: Patience,
+    /// The signal at which Python writes all stacks without needing the GIL.
+    pub dump_signal: Option<Signal>,
 }
 
 impl Settings {
@@ -74,6 +80,12 @@ impl Settings {
             trust: Trust::parse(&options.forwarded_allow).map_err(|why| format!("forwarded_allow: {why}"))?,
             proxy_protocol: options.proxy_protocol,
             serves_protected: !options.protected.is_empty(),
+            patience: Patience {
+                slow: seconds("slow_request_log", options.slow_request_log)?.as_nanos() as u64,
+                timeout: seconds("timeout", options.timeout)?.as_nanos() as u64,
+                grace: seconds("timeout_grace", options.timeout_grace)?.as_nanos() as u64,
+            },
+            dump_signal: Signal::from_named_raw(options.dump_signal),
         })
     }
 }
@@ -88,9 +100,20 @@ pub struct Returned {
     pub measured: Measured,
 }
 
+/// A late call, to be told to the person who reads the log.
+#[derive(Clone, Copy, Debug)]
+pub struct Late {
+    pub thread: usize,
+    pub overdue: Overdue,
+    pub began: u64,
+}
+
 /// Shared by all of one engine.
 pub struct Hub {
     pub settings: Settings,
+    /// The call of each thread.
+    pub calls: Vec<Watched>,
+    late: Mutex<Vec<Late>>,
     pub files: StaticFiles,
     pub access_log: Option<AccessLog>,
     error_log: OwnedFd,
@@ -101,7 +124,7 @@ pub struct Hub {
     /// Jobs in `waiting`: read without the lock by every thread that has finished a call.
     pub waiting_count: AtomicUsize,
     waker: OwnedFd,
-    end: OwnedFd,
+    for_main: OwnedFd,
     polling: AtomicBool,
     epoch: Instant,
     /// `epoch` on the clock that all processes share.
@@ -121,6 +144,8 @@ impl Hub {
     ) -> io::Result<Self> {
         Ok(Self {
             waiting: Mutex::new(Queue::new(settings.queue_size, settings.queue_timeout)),
+            calls: (0..settings.threads).map(|_| Watched::default()).collect(),
+            late: Mutex::default(),
             settings,
             files,
             access_log,
@@ -130,7 +155,7 @@ impl Hub {
             returned: Mutex::default(),
             waiting_count: AtomicUsize::new(0),
             waker: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
-            end: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            for_main: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             polling: AtomicBool::new(false),
             epoch: Instant::now(),
             monotonic_epoch: monotonic(),
@@ -155,14 +180,33 @@ impl Hub {
         let _ = rustix::io::write(&self.waker, &1u64.to_ne_bytes());
     }
 
-    /// The descriptor that [`Hub::announce_end`] makes readable.
-    pub fn end(&self) -> &OwnedFd {
-        &self.end
+    /// The descriptor that [`Hub::wake_main`] makes readable.
+    pub fn for_main(&self) -> &OwnedFd {
+        &self.for_main
     }
 
-    /// The loop has finished, or one more thread has left after that.
-    pub fn announce_end(&self) {
-        let _ = rustix::io::write(&self.end, &1u64.to_ne_bytes());
+    /// Something is to be done by the main thread: the loop has finished, a thread has left, a call is late.
+    pub fn wake_main(&self) {
+        let _ = rustix::io::write(&self.for_main, &1u64.to_ne_bytes());
+    }
+
+    /// Tells the main thread, which has Python, of a late call.
+    pub fn report_late(&self, late: Late) {
+        let mut reports = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        if late.overdue.stage == Stage::Stuck && reports.iter().any(|earlier| earlier.thread == late.thread) {
+            // The main thread has not come to the first report: something keeps the GIL and does not let go.
+            if let Some(signal) = self.settings.dump_signal {
+                let _ = kill_process(getpid(), signal);
+            }
+        }
+        reports.push(late);
+        drop(reports);
+        self.wake_main();
+    }
+
+    /// The late calls since the last time.
+    pub fn take_late(&self) -> Vec<Late> {
+        std::mem::take(&mut *self.late.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Takes back what [`Hub::wake`] wrote.

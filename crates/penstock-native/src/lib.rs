@@ -4,6 +4,7 @@ mod body;
 mod body_stream;
 mod clock;
 mod connection;
+mod deadlines;
 mod engine;
 mod environ;
 mod errors;

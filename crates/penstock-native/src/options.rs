@@ -57,4 +57,12 @@ pub struct EngineOptions {
     pub error_log_fd: RawFd,
     pub scoreboard_fd: RawFd,
     pub scoreboard_slot: usize,
+    #[pyo3(default)]
+    pub timeout: f64,
+    #[pyo3(default)]
+    pub timeout_grace: f64,
+    #[pyo3(default)]
+    pub slow_request_log: f64,
+    #[pyo3(default)]
+    pub dump_signal: i32,
 }

@@ -49,6 +49,10 @@ pub struct Output {
     rest: VecDeque<Segment>,
     /// Bytes that have left since the connection began.
     pub total_sent: u64,
+    /// The head of the current response has been appended.
+    pub has_begun: bool,
+    /// The request has passed its deadline: what the application still says is not for the client.
+    pub is_cut: bool,
 }
 
 /// A kept-alive connection gives back buffers that are larger than this.

@@ -1,8 +1,10 @@
 //! The only unsafe code of the crate: what the compiler cannot check is done here, behind functions that are safe
 //! to call with any argument. Nothing else belongs here.
+use pyo3::prelude::*;
 use rustix::fs::{fcntl_get_seals, fstat, SealFlags};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::mm::{mmap, MapFlags, ProtFlags};
+use std::ffi::c_long;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::AtomicU64;
@@ -34,4 +36,16 @@ pub fn duplicate(number: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: only -1 must not be borrowed. The number is not kept, and a wrong one makes the kernel answer EBADF.
     let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
     Ok(fcntl_dupfd_cloexec(borrowed, 3)?)
+}
+
+/// Raises an exception in another Python thread, at its next bytecode. Nothing happens when there is no such thread.
+pub fn raise_in(_py: Python<'_>, ident: u64, exception: &Bound<'_, PyAny>) {
+    // SAFETY: the GIL is held (`_py`), and Python takes a reference of its own to the exception.
+    unsafe { pyo3::ffi::PyThreadState_SetAsyncExc(ident as c_long, exception.as_ptr()) };
+}
+
+/// Takes back an exception that [`raise_in`] has set and that has not been raised yet.
+pub fn clear_exception_of(_py: Python<'_>, ident: u64) {
+    // SAFETY: the GIL is held (`_py`); a null pointer takes the pending exception away.
+    unsafe { pyo3::ffi::PyThreadState_SetAsyncExc(ident as c_long, std::ptr::null_mut()) };
 }

@@ -79,13 +79,14 @@ pub enum Counter {
     ThreadsStarted,
     /// Answered from files, without the application.
     StaticAnswers,
+    ThreadsStuck,
 }
 
 const COUNTERS: usize = Counter::ALL.len();
 
 impl Counter {
     /// All of them in order, with the names that `stats()`, `read()` and the metrics use.
-    pub const ALL: [(Counter, &'static str); 16] = [
+    pub const ALL: [(Counter, &'static str); 17] = [
         (Counter::ConnectionsAccepted, "connections_accepted"),
         (Counter::ConnectionsOpen, "connections_open"),
         (Counter::Requests, "requests"),
@@ -102,6 +103,7 @@ impl Counter {
         (Counter::QueueLength, "queue_length"),
         (Counter::ThreadsStarted, "threads_started"),
         (Counter::StaticAnswers, "static_answers"),
+        (Counter::ThreadsStuck, "threads_stuck"),
     ];
 
     /// The counter of a status's class.

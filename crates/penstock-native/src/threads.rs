@@ -9,11 +9,13 @@ use crate::connection::Job;
 use crate::event_loop::{EventLoop, Patience};
 use crate::hub::{Hub, Returned};
 use crate::output::Flushed;
+use crate::raw;
 use crate::routes::{Measured, Plan};
 use crate::scoreboard::{Counter, ThreadCell};
 use crate::wsgi::{Application, Call};
 use pyo3::prelude::*;
 use rustix::time::{clock_gettime, ClockId};
+use std::cell::RefCell;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -189,14 +191,16 @@ impl Crew {
         }
         drop(roster);
         self.wake_warden();
-        self.hub.announce_end();
+        self.hub.wake_main();
     }
 
     /// The life of one thread. It stays attached to Python all its life: a thread state that came and went with each
     /// request would take the application's thread-local database connections with it.
     fn serve(self: Arc<Self>, index: usize, first: u64) {
         Python::attach(|py| {
-            let mut station = Station { cell: self.cells[index], date: Date::default() };
+            let mut station = Station { index, cell: self.cells[index], date: Date::default() };
+            CURRENT.set(Some((self.hub.clone(), index)));
+            self.hub.calls[index].ident.store(thread_ident(py), Ordering::Relaxed);
             // The loop is taken before the GIL: events are read while another thread computes.
             let mut begin = Some((first, py.detach(|| self.poll(first))));
             while let Some((term, polled)) = begin {
@@ -208,7 +212,7 @@ impl Crew {
             }
         });
         lock(&self.roster).running -= 1;
-        self.hub.announce_end();
+        self.hub.wake_main();
     }
 
     // --- leading ---------------------------------------------------------------------------------------------------
@@ -405,9 +409,16 @@ impl Crew {
     ) -> (Job, Measured, Instant) {
         let cpu_before = wants_cpu.then(thread_cpu_time);
         station.cell.begin(job.request.method(), job.request.path(), self.hub.monotonic(begin));
+        let watched = &self.hub.calls[station.index];
+        let nanoseconds = self.hub.nanoseconds(begin);
+        watched.begin(job.connection.id, nanoseconds, &self.hub.settings.patience);
         let call = Call { hub: &self.hub, date: station.date.now(), cell: station.cell, queued };
         let (job, end) = self.application.call(py, call, job);
         station.cell.end();
+        if watched.end() {
+            // It came back by itself just when it was asked to stop: the next request must not be hit.
+            raw::clear_exception_of(py, watched.ident.load(Ordering::Relaxed));
+        }
         let wall = end.saturating_duration_since(begin);
         let cpu = cpu_before.map(|before| thread_cpu_time().saturating_sub(before));
         (job, Measured { wall, cpu }, end)
@@ -509,8 +520,19 @@ enum Worked {
 
 /// What one thread keeps from call to call.
 struct Station {
+    index: usize,
     cell: ThreadCell,
     date: Date,
+}
+
+thread_local! {
+    /// In threads that call the application: their engine, and which of its threads they are.
+    pub static CURRENT: RefCell<Option<(Arc<Hub>, usize)>> = const { RefCell::new(None) };
+}
+
+/// Python's name for this thread.
+fn thread_ident(py: Python<'_>) -> u64 {
+    py.import("threading").and_then(|threading| threading.call_method0("get_ident")?.extract()).unwrap_or(0)
 }
 
 fn thread_cpu_time() -> Duration {

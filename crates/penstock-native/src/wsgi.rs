@@ -183,7 +183,7 @@ fn send_whole(exchange: &Bound<'_, Exchange>, pieces: &[Bound<'_, PyAny>]) -> Py
 
 /// Hands a real file to the kernel. False when it is none, and has to be read by Python.
 fn send_file(py: Python<'_>, exchange: &Bound<'_, Exchange>, wrapper: &FileWrapper) -> PyResult<bool> {
-    let Some((file, offset, length)) = wrapper.regular_file(py) else { return Ok(false) };
+    let Some((file, offset, length)) = wrapper.regular_file(py)? else { return Ok(false) };
     let mut exchange = exchange.borrow_mut();
     let announced = exchange.announced()?;
     // "transmission should begin at the current position … and end at Content-Length where the application gave one".

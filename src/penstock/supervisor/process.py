@@ -5,6 +5,7 @@ import math
 import os
 import select
 import signal
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -204,6 +205,13 @@ class Supervisor:
 
     def start_watcher(self) -> None:
         """Forks the process that asks for a reload when a source file changes."""
+        from importlib.util import find_spec  # noqa: PLC0415 (development only)
+
+        if not find_spec("watchfiles"):
+            raise ConfigurationError(
+                f"reload ({self.config.origin('reload')}) needs watchfiles",
+                f"install it with `{sys.executable} -m pip install watchfiles`",
+            )
         with signals_blocked():
             if not os.fork():
                 self.signals.close()

@@ -159,7 +159,7 @@ class State:
     def reopen_logs(self) -> list[Action]:
         """Tells every process."""
         pids = [worker.pid for worker in self.workers.values() if worker.pid and worker.ready_at is not None]
-        return [SignalMolds("USR1"), *(Signal(pid, "USR1") for pid in pids)]
+        return [SignalMolds("USR1"), *(Signal(pid, "USR1") for pid in pids), Log("info", "log files are opened anew")]
 
     # -- what molds tell
 

@@ -389,3 +389,4 @@ def test_a_worker_of_a_mold_that_was_given_up_is_ended():
 def test_every_process_reopens_its_logs():
     world = World().boot()
     assert world.do(world.state.reopen_logs()) == [SignalMolds("USR1"), Signal(1001, "USR1"), Signal(1002, "USR1")]
+    assert world.lines == ["info: log files are opened anew"]

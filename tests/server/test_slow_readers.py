@@ -1,0 +1,88 @@
+"""A client that reads slowly costs no thread: its response waits in memory, then in a file. One thread must be enough."""
+
+import pytest
+
+PIECES = 30
+SIZE = 1_000_000
+TARGET = f"/many_pieces?{PIECES},{SIZE}"
+BODY = b"".join(bytes([97 + number % 26]) * SIZE for number in range(PIECES))
+
+
+def spooled(engine) -> bool:
+    return any(name.startswith(str(engine.temp_dir)) for name in engine.open_files())
+
+
+def test_another_client_is_served_while_a_large_response_is_not_read(start):
+    engine = start("answers", threads=1)
+    with engine.connect() as client:
+        client.send_request(TARGET)
+        client.head()
+        assert engine.get("/one").body == b"hello"
+        body = b"".join(iter(client.chunk, b""))
+    assert body == BODY
+
+
+def test_many_clients_that_do_not_read_cost_no_thread(start):
+    engine = start("answers", threads=1)
+    clients = [engine.connect() for _ in range(10)]
+    for client in clients:
+        client.send_request(TARGET)
+    assert engine.get("/one").body == b"hello"
+    for client in clients:
+        assert client.response().body == BODY
+        client.socket.close()
+
+
+def test_a_large_response_waits_in_a_file_without_a_name_until_it_is_read(start):
+    engine = start("closes_after_much", threads=1, response_memory=100_000)
+    with engine.connect() as client:
+        client.send_request("/many")
+        engine.tester.hears("closed")
+        assert spooled(engine)
+        assert list(engine.temp_dir.iterdir()) == []
+        assert client.response().body == BODY
+        assert client.ask("/few").body == b"few"
+        assert not spooled(engine)
+
+
+def test_what_fits_into_memory_needs_no_file(start):
+    engine = start("closes_after_much", threads=1, response_memory=100_000_000)
+    with engine.connect() as client:
+        client.send_request("/many")
+        engine.tester.hears("closed")
+        assert not spooled(engine)
+        assert client.response().body == BODY
+
+
+@pytest.mark.parametrize("leave", ["closes", "resets"])
+def test_a_client_that_leaves_gives_its_file_back(start, leave):
+    engine = start("closes_after_much", threads=1, response_memory=100_000, max_connections=1)
+    client = engine.connect()
+    client.send_request("/many")
+    engine.tester.hears("closed")
+    client.socket.close() if leave == "closes" else client.abort()
+    # There is room for one connection: it is served when the first is gone.
+    assert engine.get("/few").body == b"few"
+    assert not spooled(engine)
+
+
+def test_pipelined_requests_behind_a_large_response_wait_until_it_is_read(start):
+    engine = start("answers", threads=1)
+    with engine.connect() as client:
+        client.send_request(TARGET)
+        client.send_request("/one")
+        assert engine.get("/one").body == b"hello"
+        assert client.response().body == BODY
+        assert client.response().body == b"hello"
+
+
+def test_a_large_static_file_is_not_read_and_others_are_served(start, tmp_path):
+    (tmp_path / "large").write_bytes(BODY)
+    mount = {"prefix": "/static/", "roots": [str(tmp_path)], "max_age": 0, "immutable": "never", "fall_through": False}
+    engine = start("answers", threads=1, static=[mount])
+    with engine.connect() as client:
+        client.send_request("/static/large")
+        client.head()
+        assert engine.get("/one").body == b"hello"
+        assert engine.get("/static/large").body == BODY
+        assert client.take_many(len(BODY)) == BODY
