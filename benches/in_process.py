@@ -10,6 +10,8 @@ import io
 import json
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 TEMPLATE = {
     "REQUEST_METHOD": "GET",
@@ -31,11 +33,11 @@ TEMPLATE = {
 BATCH = 50
 
 
-def call(application) -> None:
+def call(application: Callable[..., Any]) -> None:
     """Makes one request. AssertionError when it is not answered with 200."""
-    statuses = []
+    statuses: list[str] = []
 
-    def start_response(status, *_):
+    def start_response(status: str, *_: object) -> None:
         statuses.append(status)
 
     response = application({**TEMPLATE, "wsgi.input": io.BytesIO()}, start_response)
@@ -47,7 +49,7 @@ def call(application) -> None:
     assert statuses == ["200 OK"], statuses
 
 
-def measure(application, seconds: float) -> dict[str, float]:
+def measure(application: Callable[..., Any], seconds: float) -> dict[str, float]:
     """Calls it for `seconds` and returns calls a second and microseconds of CPU time a call."""
     calls = 0
     started, cpu_started = time.perf_counter(), time.process_time()

@@ -98,7 +98,8 @@ def in_process(app: str, options: Options) -> Sample:
     output, _ = process.communicate()
     if process.returncode:
         raise LoadError(f"{app} failed in a loop without a server")
-    return json.loads(output)
+    sample: Sample = json.loads(output)
+    return sample
 
 
 def beside_sleepers(sleepers: int) -> Measurement:
@@ -202,7 +203,8 @@ class Client:
         output, errors = self.process.communicate()
         if self.process.returncode:
             raise LoadError(f"the clients failed: {errors.strip()[-300:]}")
-        return json.loads(output.splitlines()[-1])
+        sample: Sample = json.loads(output.splitlines()[-1])
+        return sample
 
 
 @contextmanager
@@ -253,7 +255,7 @@ def with_two_workers(server: Server, options: Options) -> Sample:
     return {"one_rate": rates[0], "rate": rates[1], "speedup": rates[1] / rates[0]}
 
 
-def at_rest(server: Server, _: Options) -> Sample:
+def at_rest(server: Server, _options: Options) -> Sample:
     sample = {}
     for workers in (1, 4):
         # Waitress has only ever one process.
@@ -269,7 +271,7 @@ def at_rest(server: Server, _: Options) -> Sample:
 TRANSFER = 50_000_000
 
 
-def transfers(server: Server, _: Options) -> Sample:
+def transfers(server: Server, _options: Options) -> Sample:
     with server.running(Setup("transfers")) as running:
         exchange(running.port, "POST", "/", 1000)
         for _ in range(20):
@@ -299,7 +301,7 @@ def exchange(port: int, method: str, path: str, size: int = 0) -> None:
         raise LoadError(f"{method} {path} with {size} bytes was answered with {response.status}")
 
 
-def first_response(server: Server, _: Options) -> Sample:
+def first_response(server: Server, _options: Options) -> Sample:
     times = []
     for _ in range(5):
         with server.running(Setup("django_minimal")) as running:

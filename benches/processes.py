@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 STOP_SECONDS = 8.0
@@ -82,25 +83,33 @@ def peak_memory(root: int, interval: float = 0.02) -> Iterator[Peak]:
         peak.bytes = max(peak.bytes, memory_bytes(root))
 
 
-def start_on(cpus: set[int], command: list[str], **options: object) -> subprocess.Popen:
+def start_on(cpus: set[int], command: list[str], **options: Any) -> subprocess.Popen[str]:
     """Starts a command that may run on `cpus` only: it inherits the affinity, so no wrapper is timed with it."""
     own = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cpus)
     try:
-        return subprocess.Popen(command, **options)  # type: ignore[call-overload]
+        return subprocess.Popen(command, **options)
     finally:
         os.sched_setaffinity(0, own)
 
 
-def end(process: subprocess.Popen) -> None:
+def end(process: subprocess.Popen[str]) -> None:
     """Asks with TERM, then kills what is left of the tree: some peers leave their workers behind."""
-    members = tree(process.pid)
+    members = {pid: started(pid) for pid in tree(process.pid)[1:]}
     process.terminate()
     try:
         process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    for pid in members[1:]:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    for pid, since in members.items():
+        # Not another process that has got the number since.
+        if since and started(pid) == since:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def started(pid: int) -> str | None:
+    """When the process was started, in ticks since boot; None when it is gone."""
+    fields = stat_fields(pid)
+    return fields[19] if fields else None

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from verdicts import Verdict, number
 
@@ -76,7 +77,7 @@ def table(heads: list[str], lines: list[list[str]]) -> list[str]:
     return [f"| {' | '.join(line)} |" for line in [heads, ["---"] * len(heads), *lines]]
 
 
-def page(name: str, document: dict) -> str:
+def page(name: str, document: dict[str, Any]) -> str:
     """The Markdown."""
     versions = ", ".join(f"{key} {value}" for key, value in document["versions"].items())
     where = document["machine"]
@@ -121,7 +122,7 @@ def page(name: str, document: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
-def plot(rows: dict[str, dict]) -> str:
+def plot(rows: dict[str, dict[str, Any]]) -> str:
     """Bars as an SVG: for each row with a rate, every server as a part of the fastest one."""
     bars, y, left, width = [], 10, 170, 420
     for key, row in rows.items():

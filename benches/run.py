@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterable
 from importlib import metadata
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def arguments() -> argparse.Namespace:
     return options
 
 
-def names(known: dict):
+def names(known: Iterable[str]) -> Callable[[str], list[str]]:
     """The type of an option that takes some of these names, separated by commas."""
 
     def parse(text: str) -> list[str]:

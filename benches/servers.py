@@ -45,7 +45,7 @@ class Setup:
 class Running:
     """A server that answers."""
 
-    process: subprocess.Popen
+    process: subprocess.Popen[str]
     port: int
     ready_seconds: float  # from exec to the first whole answer
 
@@ -150,6 +150,7 @@ class Server:
                     self.command(setup, port),
                     cwd=APPS,
                     env={**os.environ, "PYTHONPATH": str(APPS)},
+                    text=True,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -173,7 +174,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until_answered(process: subprocess.Popen, port: int) -> None:
+def wait_until_answered(process: subprocess.Popen[str], port: int) -> None:
     """Polls until the server answers. ServerError when it ends before, takes too long, or answers with a 5xx."""
     deadline = time.monotonic() + READY_SECONDS
     while True:

@@ -12,7 +12,7 @@ from penstock import app, capacity, log
 from penstock._native import Scoreboard
 from penstock.config import Config, load
 from penstock.errors import PenstockError
-from penstock.processes import Channel, Forked, describe_status, signals_blocked
+from penstock.processes import Channel, Forked, describe_status, give_back_memory, signals_blocked
 from penstock.settings import TABLE
 from penstock.sockets import Listener
 from penstock.supervisor.signals import do_nothing
@@ -68,6 +68,7 @@ class Mold:
         threads = other_threads()
         # Everything that is here now is shared with the workers; collecting garbage must not write to it.
         gc.freeze()
+        give_back_memory()
         self.channel.send({"event": "loaded", "threads": threads} | self.facts())
         if threads:
             leave(0)

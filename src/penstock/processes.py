@@ -1,5 +1,6 @@
 """How the processes of one `penstock serve` come apart and talk. Knows nothing of what they say."""
 
+import ctypes
 import json
 import os
 import signal
@@ -91,10 +92,18 @@ def signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def give_back_memory() -> None:
+    """Returns what loading left free in the heap to the system: two megabytes of a Django that would be shared dirty.
+
+    Only glibc has malloc_trim(3); without it nothing happens.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim:
+        trim(0)
+
+
 def become_subreaper() -> None:
     """Makes orphans among our descendants our children: PR_SET_CHILD_SUBREAPER of prctl(2)."""
-    import ctypes  # noqa: PLC0415 (only the supervisor needs it)
-
     pr_set_child_subreaper = 36
     if ctypes.CDLL(None, use_errno=True).prctl(pr_set_child_subreaper, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "the system refuses prctl(PR_SET_CHILD_SUBREAPER)")

@@ -70,10 +70,15 @@ def test_a_trusted_peer_names_the_client_the_scheme_and_the_host(trusting):
     assert environ["HTTP_HOST"] == "shop.example"
 
 
-def test_forwarded_is_believed_before_the_older_fields(trusting):
-    environ = environ_of(trusting.get("/", *FORWARDED))
+def test_a_trusted_peer_may_say_the_same_in_forwarded(trusting):
+    environ = environ_of(trusting.get("/", FORWARDED[-1]))
     assert (environ["REMOTE_ADDR"], environ["REMOTE_PORT"]) == ("2001:db8::7", "4711")
     assert (environ["wsgi.url_scheme"], environ["HTTP_HOST"]) == ("https", "other.example")
+
+
+def test_where_both_are_there_a_forwarded_of_the_client_does_not_count(trusting):
+    environ = environ_of(trusting.get("/", *FORWARDED))
+    assert (environ["REMOTE_ADDR"], environ["HTTP_HOST"]) == ("203.0.113.7", "shop.example")
 
 
 @pytest.mark.parametrize(

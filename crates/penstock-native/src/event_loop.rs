@@ -240,7 +240,7 @@ impl EventLoop {
         let Job { mut connection, request } = job;
         self.recycle(request);
         let slot = connection.slot;
-        connection.phase = Phase::Sending;
+        self.begin_sending(&mut connection);
         if self.held.is_empty() {
             self.held_since = now;
         }
@@ -380,7 +380,7 @@ impl EventLoop {
             job.end_stream();
             let Job { mut connection, request } = job;
             self.recycle(request);
-            connection.phase = Phase::Sending;
+            self.begin_sending(&mut connection);
             let slot = connection.slot;
             // put_back() takes note of what was missed; most of it has been sent by the thread.
             self.put_back(connection);
@@ -719,11 +719,17 @@ impl EventLoop {
         connection.input = Vec::new();
         connection.close = true;
         connection.readable = true;
-        connection.phase = Phase::Sending;
+        self.begin_sending(&mut connection);
         self.send(connection);
     }
 
     // --- sending -------------------------------------------------------------------------------------------------
+
+    /// From now on the client is given time to read.
+    fn begin_sending(&self, connection: &mut Connection) {
+        connection.phase = Phase::Sending;
+        connection.deadline = self.now + self.hub.settings.write_timeout;
+    }
 
     /// Sends what is complete; afterwards the connection is ready for its next request, or is closed.
     fn send(&mut self, mut connection: Box<Connection>) {
@@ -737,7 +743,7 @@ impl EventLoop {
         match flushed {
             Ok(Flushed::Whole) => self.begin_next(connection),
             Ok(flushed) => {
-                if sent > 0 || !connection.is_sending_slowly() {
+                if sent > 0 {
                     connection.deadline = self.now + self.hub.settings.write_timeout;
                 }
                 if flushed == Flushed::Paused {
@@ -885,13 +891,6 @@ impl EventLoop {
         }
         let received = connection.request.as_ref().map_or(0, |request| request.body.len());
         (received as f64) < settings.min_body_rate as f64 * elapsed.as_secs_f64()
-    }
-}
-
-impl Connection {
-    /// Part of the response could not leave at once: its deadline runs already.
-    fn is_sending_slowly(&self) -> bool {
-        self.phase == Phase::Sending && self.deadline > self.began
     }
 }
 

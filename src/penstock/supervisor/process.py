@@ -15,7 +15,6 @@ from penstock._native import Scoreboard
 from penstock.announce import announce
 from penstock.config import Config
 from penstock.errors import ConfigurationError, PenstockError, from_message
-from penstock.mold import Mold
 from penstock.processes import Channel, Forked, Message, become_subreaper, describe_status, signals_blocked
 from penstock.sockets import Listener, listen_all
 from penstock.supervisor import state
@@ -181,6 +180,8 @@ class Supervisor:
         with signals_blocked():
             pid = os.fork()
             if not pid:
+                from penstock.mold import Mold  # noqa: PLC0415 (the supervisor itself stays small)
+
                 self.signals.close()
                 os.close(self.life)
                 for channel in (ours, *(channel for _, channel in self.channels.values())):

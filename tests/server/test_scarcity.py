@@ -1,0 +1,81 @@
+"""No descriptors, no room on the disk, no threads: that request gets 503, the others go on, and the worker lives."""
+
+import pytest
+
+APP = "scarce"
+LARGE = b"x" * 2_000_000
+
+
+def test_without_descriptors_those_who_are_connected_go_on_and_others_wait(start):
+    engine = start(APP, limits={"RLIMIT_NOFILE": 64})
+    with engine.connect() as client:
+        assert int(client.ask("/take").body) > 10
+        late = engine.connect()
+        late.send_request("/length")
+        for _ in range(20):
+            assert client.ask("/length", method="POST", body=b"12345").body == b"5"
+        assert client.ask("/give_back").body == b"given back"
+        assert late.response().status == 200
+        late.socket.close()
+
+
+def test_without_descriptors_a_body_that_needs_a_file_gets_503(start):
+    engine = start(APP, limits={"RLIMIT_NOFILE": 64}, body_memory=1000)
+    with engine.connect() as client, engine.connect() as uploader:
+        assert uploader.ask("/length").status == 200
+        client.ask("/take")
+        uploader.send_request("/length", method="POST", body=LARGE)
+        assert uploader.response().status == 503
+        assert client.ask("/give_back").status == 200
+    assert engine.get("/length", method="POST", body=LARGE).body == str(len(LARGE)).encode()
+
+
+def test_more_clients_than_descriptors_are_served_one_after_the_other(start):
+    engine = start(APP, limits={"RLIMIT_NOFILE": 64})
+    clients = [engine.connect() for _ in range(100)]
+    for client in clients:
+        client.send_request("/length")
+    for client in clients:
+        assert client.response().status == 200
+        client.socket.close()
+
+
+def test_a_full_disk_gives_503_to_a_body_that_needs_it_and_the_worker_lives(start):
+    engine = start(APP, limits={"RLIMIT_FSIZE": 1_000_000}, body_memory=1000)
+    for _ in range(3):
+        with engine.connect() as client:
+            client.send_request("/length", method="POST", body=LARGE)
+            response = client.response()
+            assert (response.status, response["Connection"]) == (503, "close")
+    assert engine.get("/length", method="POST", body=b"x" * 900_000).body == b"900000"
+
+
+def test_a_missing_temporary_directory_gives_503_to_a_body_that_needs_it(start):
+    engine = start(APP, body_memory=1000)
+    engine.temp_dir.rmdir()
+    assert engine.get("/length", method="POST", body=LARGE).status == 503
+    assert engine.get("/length", method="POST", body=b"x" * 1000).body == b"1000"
+    engine.temp_dir.mkdir()
+    assert engine.get("/length", method="POST", body=LARGE).body == str(len(LARGE)).encode()
+
+
+@pytest.mark.parametrize("trouble", ["full disk", "no directory"])
+def test_a_response_that_needs_a_file_and_gets_none_harms_nobody_else(start, trouble):
+    engine = start(APP, limits={"RLIMIT_FSIZE": 1_000_000} if trouble == "full disk" else {}, response_memory=1000)
+    if trouble == "no directory":
+        engine.temp_dir.rmdir()
+    with engine.connect() as client:
+        client.send_request("/much")
+        client.head()
+        assert engine.get("/length").status == 200
+        client.socket.close()
+    assert engine.get("/length").status == 200
+    engine.stop()
+    log = engine.logged()
+    assert log == "" or "the application failed" in log
+
+
+def test_a_reader_in_time_does_not_notice_that_there_is_no_disk(start):
+    engine = start(APP, response_memory=100_000_000)
+    engine.temp_dir.rmdir()
+    assert len(engine.get("/much").body) == 30_000_000
