@@ -26,7 +26,9 @@ run: .venv/package $(EXAMPLE)/var/db.sqlite3  ## Build, and serve the example pr
 	$(MANAGE) collectstatic --no-input --verbosity 0
 	cd $(EXAMPLE) && DJANGO_DEBUG=0 exec $(VENV)/bin/penstock serve --bind $(BIND)
 
+# LD_LIBRARY_PATH: cargo's tests are linked to Python's library, which need not be where the system looks.
 test: .venv/package system-packages  ## Build, and run every test of Rust and Python
+	export LD_LIBRARY_PATH="$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))')"; \
 	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace && cargo test --workspace --doc; \
 	else cargo test --workspace; fi
 	$(VENV)/bin/pytest
@@ -38,11 +40,13 @@ lint: .venv/package  ## Check format, style, types, and that generated files are
 	$(VENV)/bin/stubtest penstock._native
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	$(VENV)/bin/pytest --quiet tests/unit/test_settings.py -k fresh
 
-format: .venv/tools  ## Put every file into the agreed format
+format: .venv/package  ## Put every file into the agreed format, and write the generated ones anew
 	$(VENV)/bin/ruff check --fix-only
 	$(VENV)/bin/ruff format
 	cargo fmt --all
+	$(VENV)/bin/python -m penstock.reference docs/reference
 
 bench: .venv/package system-packages  ## Measure Penstock beside other servers (ARGUMENTS="--rows hello --quick")
 	$(VENV)/bin/python benches/run.py $(ARGUMENTS)

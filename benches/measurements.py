@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loads import CONNECTIONS, LoadError, Wrk, post, wrk
-from processes import LOAD_CPUS, SERVER_CPUS, cpu_seconds, memory_bytes, peak_memory, start_on
+from processes import LOAD_CPUS, SERVER_CPUS, busy_seconds, cpu_seconds, memory_bytes, peak_memory, start_on
 from servers import HERE, Running, Server, Setup
 
 MIB = 1024 * 1024
@@ -38,19 +38,20 @@ Measurement = Callable[[Server, Options], Sample]
 def load_sample(
     server: Running, options: Options, path: str = "/", connections: int = CONNECTIONS, script: str = ""
 ) -> Sample:
-    """A warm-up, then the load: requests a second, latencies, CPU time a request, how busy the server's CPU was."""
+    """A warm-up, then the load: requests a second, latencies, and what it cost."""
     url = server.url(path)
     wrk(url, options.seconds / 4, connections, script)
-    before = cpu_seconds(server.pid)
+    before = cpu_seconds(server.pid), busy_seconds(SERVER_CPUS), time.monotonic()
     load = wrk(url, options.seconds, connections, script)
-    cpu = cpu_seconds(server.pid) - before
-    return {
-        "rate": load.rate,
-        "p50_ms": load.p50_ms,
-        "p99_ms": load.p99_ms,
-        "cpu_us": cpu / load.requests * 1e6,
-        "cpu_share": cpu / load.seconds,
-    }
+    costs = cost(server, before, load.requests, load.seconds)
+    return {"rate": load.rate, "p50_ms": load.p50_ms, "p99_ms": load.p99_ms, **costs}
+
+
+def cost(server: Running, before: tuple[float, float, float], requests: float, seconds: float) -> Sample:
+    """CPU time a request; what part of its CPU the server had, and what part other programs took from it."""
+    cpu, busy = cpu_seconds(server.pid) - before[0], busy_seconds(SERVER_CPUS) - before[1]
+    others = max(0.0, busy - cpu) / (time.monotonic() - before[2])
+    return {"cpu_us": cpu / requests * 1e6, "cpu_share": cpu / seconds, "others_share": others}
 
 
 def large(setup: Setup, path: str, connections: int = CONNECTIONS) -> Measurement:
@@ -66,10 +67,9 @@ def large(setup: Setup, path: str, connections: int = CONNECTIONS) -> Measuremen
 def large_sample(server: Running, options: Options, path: str, connections: int) -> Sample:
     """The same of a server that runs."""
     Client("fetch", server.port, path, connections, options.seconds / 4).finish()
-    before = cpu_seconds(server.pid)
+    before = cpu_seconds(server.pid), busy_seconds(SERVER_CPUS), time.monotonic()
     seen = Client("fetch", server.port, path, connections, options.seconds).finish()
-    cpu = cpu_seconds(server.pid) - before
-    return {**seen, "cpu_us": cpu / (seen["rate"] * options.seconds) * 1e6, "cpu_share": cpu / options.seconds}
+    return {**seen, **cost(server, before, seen["rate"] * options.seconds, options.seconds)}
 
 
 def plain(

@@ -45,6 +45,14 @@ def cpu_seconds(root: int) -> float:
     )
 
 
+def busy_seconds(cpus: set[int]) -> float:
+    """How long these CPUs have done anything at all, for whomever, since boot."""
+    wanted = {f"cpu{number}" for number in cpus}
+    lines = [line.split() for line in Path("/proc/stat").read_text().splitlines()]
+    # user nice system idle iowait irq softirq steal: all but the two that are idle.
+    return sum(sum(map(int, [*line[1:4], *line[6:9]])) for line in lines if line[0] in wanted) / TICKS_PER_SECOND
+
+
 def memory_bytes(root: int) -> int:
     """The tree's proportional set size: a page that n processes share counts as a n-th of itself for each."""
     total = 0

@@ -104,9 +104,11 @@ def page(name: str, document: dict[str, Any]) -> str:
     ]
     for key, row in document["rows"].items():
         metrics = list(dict.fromkeys(metric for medians in row["medians"].values() for metric in medians))
+        disturbed = max((medians.get("others_share", 0) for medians in row["medians"].values()), default=0) > 0.1
         lines += [
             *("", f"## {key}: {row['title']}", ""),
             f"{row['date']}; rounds: {row['rounds']} of {row['seconds']:g} s; load before: {row['busy_before']}.",
+            *(["Other programs took a part of the servers' CPU: compare cpu_us, not the rates."] if disturbed else []),
             "",
             *table(
                 ["server", *metrics],

@@ -43,7 +43,9 @@ MISTAKES = {
     "later piece is text": ("200 OK", [], [b"1", "text"]),
     "piece of a generator is text": ("200 OK", [], map(str, [1, 2])),
 }
-HOP_BY_HOP = "Connection Keep-Alive Proxy-Authenticate Proxy-Authorization TE Trailers Transfer-Encoding upgrade".split()
+HOP_BY_HOP = (
+    "Connection Keep-Alive Proxy-Authenticate Proxy-Authorization TE Trailers Transfer-Encoding upgrade".split()
+)
 MISTAKES |= {f"hop-by-hop {name}": ("200 OK", [(name, "x")], [b""]) for name in HOP_BY_HOP}
 
 

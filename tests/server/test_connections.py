@@ -97,7 +97,11 @@ def test_a_client_that_half_closes_gets_a_large_answer_whole(start):
 
 
 def test_a_request_that_is_cut_off_never_reaches_the_application(engine):
-    for part in [b"GET /told", b"GET /told HTTP/1.1\r\nHost: x\r\n", b"POST /told HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nabcd"]:
+    for part in [
+        b"GET /told",
+        b"GET /told HTTP/1.1\r\nHost: x\r\n",
+        b"POST /told HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nabcd",
+    ]:
         with engine.connect() as client:
             client.send(part)
             client.finish_sending()

@@ -101,7 +101,9 @@ def test_a_list_is_believed_from_the_right_as_far_as_proxies_are_trusted(trustin
     assert environ_of(trusting.get("/", field))["REMOTE_ADDR"] == address
 
 
-@pytest.mark.parametrize("field", ["X-Forwarded-Proto: gopher", "X-Forwarded-Host: a b", "X-Forwarded-Host: a/b", "X_Forwarded_Host: a"])
+@pytest.mark.parametrize(
+    "field", ["X-Forwarded-Proto: gopher", "X-Forwarded-Host: a b", "X-Forwarded-Host: a/b", "X_Forwarded_Host: a"]
+)
 def test_a_trusted_peer_cannot_say_nonsense(trusting, field):
     environ = environ_of(trusting.get("/", field))
     assert (environ["wsgi.url_scheme"], environ["HTTP_HOST"]) == ("http", "example.test")

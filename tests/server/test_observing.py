@@ -16,7 +16,7 @@ def log_of(start, path: Path, form: str, *targets: str, **options) -> list[str]:
     """The lines that these requests leave in a log of this form."""
     engine = start(APP, access_log=str(path), access_log_format=form, **options)
     for target in targets:
-        engine.get(target, "User-Agent: a \"browser\"", "Referer: http://from.test/")
+        engine.get(target, 'User-Agent: a "browser"', "Referer: http://from.test/")
     engine.stop()
     return path.read_text().splitlines()
 
@@ -64,7 +64,7 @@ def test_a_failed_request_is_in_the_log_with_its_status(start, tmp_path):
 
 
 def test_a_client_cannot_forge_a_line(start, tmp_path):
-    lines = log_of(start, tmp_path / "log", "combined", "/fast?%0a127.0.0.1", "/fast?a\"b", "/fast?\\x41")
+    lines = log_of(start, tmp_path / "log", "combined", "/fast?%0a127.0.0.1", '/fast?a"b', "/fast?\\x41")
     assert len(lines) == 3
     for line in lines:
         assert re.search(r'"GET /fast\?\S+ HTTP/1\.1" 200', line)
@@ -151,6 +151,12 @@ def test_a_thread_that_dies_in_a_killed_worker_is_forgotten_when_its_slot_is_cle
 def test_a_static_answer_is_counted_and_logged(start, board, tmp_path):
     (tmp_path / "static").mkdir()
     (tmp_path / "static/a.css").write_text("a {}")
-    mount = {"prefix": "/s/", "roots": [str(tmp_path / "static")], "max_age": 0, "immutable": "never", "fall_through": False}
+    mount = {
+        "prefix": "/s/",
+        "roots": [str(tmp_path / "static")],
+        "max_age": 0,
+        "immutable": "never",
+        "fall_through": False,
+    }
     lines = log_of(start, tmp_path / "log", "%(U)s %(s)s", "/s/a.css", "/s/b.css", static=[mount])
     assert lines == ["/s/a.css 200", "/s/b.css 404"]

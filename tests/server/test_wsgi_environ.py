@@ -153,7 +153,11 @@ def test_the_scheme_is_http_without_a_proxy(plain):
 
 def test_an_engine_with_threads_says_so_and_is_called_more_than_once(plain):
     environ = plain["environ"]
-    assert (environ["wsgi.multithread"], environ["wsgi.multiprocess"], environ["wsgi.run_once"]) == (True, False, False)
+    assert (environ["wsgi.multithread"], environ["wsgi.multiprocess"], environ["wsgi.run_once"]) == (
+        True,
+        False,
+        False,
+    )
 
 
 def test_an_engine_with_one_thread_among_several_processes_says_so(start):

@@ -57,7 +57,11 @@ LOGGED |= {f"hop-by-hop {name}": f"not the application's: '{name}'" for name in 
 def test_a_mistake_is_500_with_a_clear_sentence_in_the_log_and_the_connection_stays(engine, mistake):
     with engine.connect() as client:
         response = client.ask(f"/listed?{mistake.replace(' ', '_')}")
-        assert (response.status, response.reason, response.body) == (500, "Internal Server Error", b"500 Internal Server Error\n")
+        assert (response.status, response.reason, response.body) == (
+            500,
+            "Internal Server Error",
+            b"500 Internal Server Error\n",
+        )
         assert "X-Injected" not in response
         assert "X-A" not in response
         assert client.ask("/fine").body == b"fine"

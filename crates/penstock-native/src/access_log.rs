@@ -289,6 +289,7 @@ fn push_json(line: &mut Vec<u8>, entry: &Entry<'_>) {
         (",\"protocol\":", entry.protocol()),
         (",\"referer\":", entry.request_field("referer").as_deref()),
         (",\"user_agent\":", entry.request_field("user-agent").as_deref()),
+        (",\"request_id\":", entry.request_field("x-request-id").as_deref()),
     ] {
         line.extend_from_slice(key.as_bytes());
         push_json_text(line, text);
@@ -819,8 +820,8 @@ mod tests {
             format!(
                 "{{\"time\":\"1994-11-06T08:49:37.000042Z\",\"remote_addr\":\"192.0.2.7\",\"user\":\"julia\",\
                  \"method\":\"GET\",\"host\":\"x.example\",\"path\":\"/a/b\",\"query\":\"c=d\",\
-                 \"protocol\":\"HTTP/1.1\",\"referer\":\"http://r/\",\"user_agent\":\"Test/1\",\"status\":200,\
-                 \"bytes\":1234,\"pid\":{pid},\"duration\":2.034567}}\n"
+                 \"protocol\":\"HTTP/1.1\",\"referer\":\"http://r/\",\"user_agent\":\"Test/1\",\"request_id\":null,\
+                 \"status\":200,\"bytes\":1234,\"pid\":{pid},\"duration\":2.034567}}\n"
             )
         );
         let line = formatted("json", b"GET / HTTP/1.0\r\n\r\n");

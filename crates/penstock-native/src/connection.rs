@@ -4,7 +4,7 @@ use crate::body::Body;
 use crate::body_stream::{lock, SharedStream};
 use crate::output::Output;
 use penstock_http::forwarded::{Client, Trust};
-use penstock_http::{BodyEncoder, Decoder, RequestHead, Turn};
+use penstock_http::{BodyEncoder, Decoder, Field, RequestHead, Span, Turn};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -152,6 +152,20 @@ impl Request {
         Some(field.value.of(&self.bytes))
     }
 
+    /// Gives the request an X-Request-ID of our making; one that came with it counts when it `is_trusted`.
+    pub fn identify(&mut self, is_trusted: bool, id: u128) {
+        const NAME: &[u8] = b"X-Request-ID";
+        let bytes = &mut self.bytes;
+        let is_named = |field: &Field| field.name.of(bytes).eq_ignore_ascii_case(NAME);
+        if is_trusted && self.head.fields.iter().any(is_named) {
+            return;
+        }
+        self.head.fields.retain(|field| !is_named(field));
+        let name = append(bytes, NAME);
+        let value = append(bytes, format!("{id:032x}").as_bytes());
+        self.head.fields.push(Field { name, value });
+    }
+
     pub fn method(&self) -> &[u8] {
         self.head.method.of(&self.bytes)
     }
@@ -173,6 +187,12 @@ impl Request {
             keep_alive: self.head.keep_alive && !close,
         }
     }
+}
+
+fn append(bytes: &mut Vec<u8>, text: &[u8]) -> Span {
+    let start = bytes.len() as u32;
+    bytes.extend_from_slice(text);
+    Span { start, end: bytes.len() as u32 }
 }
 
 /// A complete request with the connection that it came from: what a thread takes to the application.

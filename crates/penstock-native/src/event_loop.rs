@@ -7,6 +7,7 @@ use crate::exchange::file_request;
 use crate::hub::{Hub, Late, Returned};
 use crate::output::Flushed;
 use crate::queue::Queue;
+use crate::request_ids::RequestIds;
 use crate::routes::{shape, Routes};
 use crate::scoreboard::Counter;
 use crate::static_files::{FileBody, Served};
@@ -115,6 +116,7 @@ pub struct EventLoop {
     /// What earlier calls of each route took.
     pub routes: Routes,
     date: Date,
+    request_ids: RequestIds,
     now: Instant,
     next_sweep: Option<Instant>,
     accept_again: Option<Instant>,
@@ -142,6 +144,7 @@ impl EventLoop {
             requests: Vec::new(),
             routes: Routes::default(),
             date: Date::default(),
+            request_ids: RequestIds::default(),
             now,
             next_sweep: None,
             accept_again: None,
@@ -653,6 +656,12 @@ impl EventLoop {
         if connection.peer.trusted {
             request.client = forwarded::client(&self.hub.settings.trust, &request.bytes, &request.head.fields);
         }
+        if self.hub.settings.request_id {
+            request.identify(connection.peer.trusted, self.request_ids.next());
+        }
+        if !self.hub.settings.health_path.is_empty() && request.path() == self.hub.settings.health_path {
+            return self.answer_health(connection, request);
+        }
         if !self.hub.files.is_empty() {
             if let Some(served) = self.answer_with_file(&connection, &request) {
                 self.finish_file(connection, request, served);
@@ -666,6 +675,17 @@ impl EventLoop {
         } else {
             self.reject(job);
         }
+    }
+
+    /// Says whether this worker takes requests, although no thread may be free for one.
+    fn answer_health(&mut self, mut connection: Box<Connection>, mut request: Box<Request>) {
+        request.status = if self.is_stopping { 503 } else { 200 };
+        let status: &[u8] = if self.is_stopping { status_text(503) } else { b"200 OK" };
+        let turn = request.turn(connection.close);
+        let keep = push_plain(&mut connection.wire.output(), turn, status, None, self.date.now());
+        connection.close |= !keep;
+        self.hub.account(&connection, &request, None, None);
+        self.finish(self.now, Job { connection, request });
     }
 
     fn answer_with_file(&mut self, connection: &Connection, request: &Request) -> Option<Served> {

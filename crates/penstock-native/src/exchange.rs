@@ -250,6 +250,7 @@ impl Exchange {
             connection.close = true;
             return false;
         }
+        connection.close |= loaded.hub.stop_deadline().is_some();
         let turn = request.turn(connection.close);
         let keep = crate::connection::push_plain(&mut connection.wire.output(), turn, status, None, &loaded.date);
         connection.close |= !keep;
@@ -277,7 +278,7 @@ impl Loaded {
         let Request { response_head, .. } = &mut *self.job.request;
         response_head.clear();
         let out = &mut std::mem::take(response_head);
-        self.job.connection.close |= self.job.request.has_unread_body();
+        self.job.connection.close |= self.job.request.has_unread_body() || self.hub.stop_deadline().is_some();
         let turn = self.job.request.turn(self.job.connection.close);
         let mut encoder = HeadEncoder::start(out, turn, &encode(status)?).map_err(refused)?;
         self.file = None;

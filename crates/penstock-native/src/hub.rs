@@ -42,6 +42,10 @@ pub struct Settings {
     pub proxy_protocol: bool,
     /// X-Accel-Redirect and X-Sendfile are heeded.
     pub serves_protected: bool,
+    /// Answered natively with 200 while this worker takes requests; empty: none.
+    pub health_path: Vec<u8>,
+    /// Each request gets an X-Request-ID, unless a trusted peer has given it one.
+    pub request_id: bool,
     /// Of calls.
     pub patience: Patience,
     /// The signal at which Python writes all stacks without needing the GIL.
@@ -80,6 +84,8 @@ impl Settings {
             trust: Trust::parse(&options.forwarded_allow).map_err(|why| format!("forwarded_allow: {why}"))?,
             proxy_protocol: options.proxy_protocol,
             serves_protected: !options.protected.is_empty(),
+            health_path: options.health_path.clone().into_bytes(),
+            request_id: options.request_id,
             patience: Patience {
                 slow: seconds("slow_request_log", options.slow_request_log)?.as_nanos() as u64,
                 timeout: seconds("timeout", options.timeout)?.as_nanos() as u64,

@@ -18,6 +18,7 @@ mod options;
 mod output;
 mod queue;
 mod raw;
+mod request_ids;
 mod routes;
 mod scoreboard;
 mod static_files;

@@ -65,4 +65,8 @@ pub struct EngineOptions {
     pub slow_request_log: f64,
     #[pyo3(default)]
     pub dump_signal: i32,
+    #[pyo3(default)]
+    pub health_path: String,
+    #[pyo3(default)]
+    pub request_id: bool,
 }

@@ -218,5 +218,9 @@ fn wait_for_reader(py: Python<'_>, wire: &crate::connection::Wire) -> PyResult<(
 
 fn describe(environ: &Bound<'_, PyDict>) -> String {
     let get = |name| environ.get_item(name).ok().flatten().map(|value| value.to_string()).unwrap_or_default();
-    format!("{} {}", get("REQUEST_METHOD"), get("REQUEST_URI"))
+    let line = format!("{} {}", get("REQUEST_METHOD"), get("REQUEST_URI"));
+    match get("HTTP_X_REQUEST_ID") {
+        id if id.is_empty() => line,
+        id => format!("{line} (request {id})"),
+    }
 }

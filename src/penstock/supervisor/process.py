@@ -178,7 +178,19 @@ class Supervisor:
         """Forks a mold, which leaves these frames by way of Forked."""
         ours, theirs = Channel.pair()
         with signals_blocked():
-            pid = os.fork()
+            try:
+                pid = os.fork()
+            except OSError as error:
+                # The system may be short of processes: that must not end what serves.
+                self.act(
+                    self.state.mold_failed(
+                        generation,
+                        PenstockError(f"the system refuses a process: {error.strerror}").to_message(),
+                        time.monotonic(),
+                    )
+                )
+                self.act(self.state.mold_exited(generation, "", time.monotonic()))
+                return
             if not pid:
                 from penstock.mold import Mold  # noqa: PLC0415 (the supervisor itself stays small)
 

@@ -177,7 +177,7 @@ class State:
             mold.is_loaded = True
         if generation == self.trial and facts["workers"] != self.configured:
             self.wanted = self.configured = facts["workers"]
-        if mold.preload and not self.serving:
+        if mold.preload and generation == self.trial and not self.serving:
             actions.insert(0, Announce(facts))
         actions += [Log("warning", warning) for warning in facts.get("warnings", ())]
         return actions + self.fill(now)
@@ -187,6 +187,8 @@ class State:
         self.molds[generation].has_failed = True
         if generation == self.trial:
             return self.fail_trial(error, now)
+        if generation != self.serving:
+            return []
         self.put_off(now)
         return [Log("error", f"no worker can be started: {sentence(error)}")]
 
@@ -204,7 +206,7 @@ class State:
         if mold.has_failed or generation not in (self.serving, self.trial):
             return []
         reason = f"the process that loads the application {ending}"
-        if generation == self.trial and not mold.is_loaded:
+        if generation == self.trial:
             return self.fail_trial(unexpected(reason), now)
         self.put_off(now)
         return [Log("warning", f"{reason}; its workers go on")]
@@ -222,8 +224,8 @@ class State:
 
     def worker_not_forked(self, number: int, reason: str, now: float) -> list[Action]:
         """The system refused a process."""
-        worker = self.workers.pop(number)
-        return self.lose(worker, f"worker {number} cannot be forked: {reason}", now)
+        worker = self.workers.pop(number, None)
+        return self.lose(worker, f"worker {number} cannot be forked: {reason}", now) if worker else []
 
     def worker_ready(self, number: int, pid: int, now: float) -> list[Action]:
         """A worker takes requests."""
@@ -244,7 +246,9 @@ class State:
     def worker_failed(self, number: int, error: dict[str, str], now: float) -> list[Action]:
         """A worker says why it cannot start; it ends by itself."""
         worker = self.workers.get(number)
-        if worker is not None and worker.generation == self.trial:
+        if worker is None or worker.is_leaving:
+            return []
+        if worker.generation == self.trial:
             return self.fail_trial(error, now)
         return [Log("error", f"worker {number} cannot start: {sentence(error)}")]
 

@@ -122,6 +122,30 @@ def test_a_mold_that_dies_without_a_word_ends_the_first_start():
     assert world.finished.error["message"] == "the process that loads the application was killed by SIGSEGV"
 
 
+def test_a_mold_that_dies_before_its_first_worker_is_ready_ends_the_first_start():
+    world = World()
+    world.do(world.state.reload(world.now))
+    _, start = world.load(1)
+    pid = world.fork(start)
+    assert world.do(world.state.mold_exited(1, "was killed by SIGKILL", world.now)) == [Signal(pid, "QUIT")]
+    assert world.exit(pid) == [Finish(world.state.error)]
+    assert "was killed by SIGKILL" in world.state.error["message"]
+
+
+def test_what_a_mold_that_was_given_up_still_says_changes_nothing():
+    world = World()
+    world.do(world.state.reload(world.now))
+    world.do(world.state.reload(world.now))
+    assert world.load(1) == []
+    assert world.do(world.state.mold_failed(1, ERROR, world.now)) == []
+    assert world.do(world.state.worker_not_forked(1, "no memory", world.now)) == []
+    assert world.do(world.state.worker_failed(1, ERROR, world.now)) == []
+    assert world.lines == []
+    announced, start = world.load(2)
+    assert isinstance(announced, Announce)
+    assert start == StartWorker(2, 1, 2)
+
+
 def test_a_worker_that_says_why_it_cannot_start_ends_the_first_start_at_once():
     world = World()
     world.do(world.state.reload(world.now))
