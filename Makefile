@@ -66,7 +66,7 @@ clean:  ## Remove all that was built; the example's data stays
 	rm -f src/penstock/_native*.so
 
 # $(call apt_get,PACKAGES) fails, without asking for anything, where it may not install.
-apt_get = ( as=; [ "$$(id -u)" = 0 ] || as='sudo -n'; \
+apt_get = ( as=; [ "$$(id -u)" = 0 ] || { sudo -n true 2>/dev/null || exit 1; as='sudo -n'; }; \
   $$as apt-get update -qq && $$as env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) ) >&2
 
 # A command, or a file, and the package that brings it.

@@ -211,7 +211,7 @@ method = Callable().__call__
 class Class:
     """A class is called to make the iterable, as in the PEP's example."""
 
-    def __init__(self, environ, start_response):
+    def __init__(self, _environ, start_response):
         self.start_response = start_response
 
     def __iter__(self):

@@ -4,7 +4,6 @@ import bz2
 import gzip
 import io
 import os
-import tempfile
 from itertools import islice
 
 from tester import tell
@@ -12,12 +11,16 @@ from tester import tell
 TEXT = b"".join(b"line %d\n" % number for number in range(20_000))
 
 
-def fresh():
-    """A real file that holds TEXT."""
-    file = tempfile.TemporaryFile()
-    file.write(TEXT)
+def in_memory(name, content=b""):
+    """A real file, though on no disk."""
+    file = os.fdopen(os.memfd_create(name), "w+b")
+    file.write(content)
     file.seek(0)
     return file
+
+
+def fresh():
+    return in_memory("text", TEXT)
 
 
 def wrapped(environ, start_response, file, *block_size, fields=()):
@@ -48,7 +51,7 @@ def after_a_buffered_read(environ, start_response):
 
 def unbuffered(environ, start_response):
     file = fresh()
-    return wrapped(environ, start_response, open(os.dup(file.fileno()), "rb", buffering=0))
+    return wrapped(environ, start_response, os.fdopen(os.dup(file.fileno()), "rb", buffering=0))
 
 
 def at_the_end(environ, start_response):
@@ -73,18 +76,23 @@ def longer(environ, start_response):
     return wrapped(environ, start_response, fresh(), fields=[("Content-Length", "10000000")])
 
 
+class Wrapping:
+    """Passes on what a real file does, as Django's File does. Tells when it is closed."""
+
+    def __init__(self, file):
+        self.file = file
+        self.read, self.fileno, self.tell = file.read, file.fileno, file.tell
+
+    def close(self):
+        self.file.close()
+        tell("closed")
+
+
 def large(environ, start_response):
-    """50 MB of nothing, on no disk. Tells when it is closed."""
-
-    class Closes(io.FileIO):
-        def close(self):
-            if not self.closed:
-                super().close()
-                tell("closed")
-
-    file = tempfile.NamedTemporaryFile(prefix="penstock-large-")
+    """50 MB of nothing."""
+    file = in_memory("penstock-large")
     file.truncate(50_000_000)
-    return wrapped(environ, start_response, Closes(os.dup(file.fileno())))
+    return wrapped(environ, start_response, Wrapping(file))
 
 
 def memory(environ, start_response):
@@ -115,21 +123,17 @@ def pipe(environ, start_response):
     reading, writing = os.pipe()
     os.write(writing, b"through a pipe")
     os.close(writing)
-    return wrapped(environ, start_response, open(reading, "rb"))
+    return wrapped(environ, start_response, os.fdopen(reading, "rb"))
 
 
 def unpacked(environ, start_response):
     """Has a descriptor and a position, but not of the bytes that read() gives."""
-    packed = tempfile.TemporaryFile()
-    packed.write(gzip.compress(TEXT))
-    packed.seek(0)
+    packed = in_memory("packed", gzip.compress(TEXT))
     return wrapped(environ, start_response, gzip.GzipFile(fileobj=packed))
 
 
 def unpacked_with_buffer(environ, start_response):
-    packed = tempfile.TemporaryFile()
-    packed.write(bz2.compress(TEXT))
-    packed.seek(0)
+    packed = in_memory("packed", bz2.compress(TEXT))
     return wrapped(environ, start_response, io.BufferedReader(bz2.BZ2File(packed)))
 
 
@@ -149,7 +153,7 @@ def after_write(environ, start_response):
 
 def fails(environ, start_response):
     class Fails:
-        def read(self, size):
+        def read(self, _size):
             raise OSError("the disk is gone")
 
     return wrapped(environ, start_response, Fails())

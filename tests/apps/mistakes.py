@@ -1,4 +1,4 @@
-"""What an application may do wrong, one mistake each. tests/server/test_wsgi_mistakes.py says what is logged for it."""
+"""What an application may do wrong, one mistake each. test_wsgi_mistakes.py says what is logged for it."""
 
 import sys
 
@@ -43,9 +43,8 @@ MISTAKES = {
     "later piece is text": ("200 OK", [], [b"1", "text"]),
     "piece of a generator is text": ("200 OK", [], map(str, [1, 2])),
 }
-HOP_BY_HOP = (
-    "Connection Keep-Alive Proxy-Authenticate Proxy-Authorization TE Trailers Transfer-Encoding upgrade".split()
-)
+HOP_BY_HOP = ["Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "TE", "Trailers"]
+HOP_BY_HOP += ["Transfer-Encoding", "upgrade"]
 MISTAKES |= {f"hop-by-hop {name}": ("200 OK", [(name, "x")], [b""]) for name in HOP_BY_HOP}
 
 

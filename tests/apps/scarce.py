@@ -2,6 +2,8 @@
 
 import os
 
+from tester import hold
+
 taken = []
 
 
@@ -35,3 +37,10 @@ def much(environ, start_response):
     start_response("200 OK", [])
     for _ in range(30):
         yield b"x" * 1_000_000
+
+
+def held_and_much(environ, start_response):
+    """The same as one piece, after a wait."""
+    hold("held")
+    start_response("200 OK", [])
+    return [b"x" * 30_000_000]

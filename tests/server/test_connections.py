@@ -1,4 +1,4 @@
-"""One connection from its first byte to its end: keep-alive, pipelining, half-close, HEAD, 100-continue, large bodies."""
+"""One connection from its first byte to its end: keep-alive, pipelining, half-close, 100-continue, large bodies."""
 
 import pytest
 

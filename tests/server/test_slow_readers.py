@@ -1,4 +1,4 @@
-"""A client that reads slowly costs no thread: its response waits in memory, then in a file. One thread must be enough."""
+"""A client that reads slowly costs no thread: its response waits in memory, then in a file. One thread is enough."""
 
 import pytest
 

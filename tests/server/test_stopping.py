@@ -1,4 +1,4 @@
-"""A graceful stop: what is in flight is finished and says `Connection: close`, what is idle is closed, to a deadline."""
+"""A graceful stop: what is in flight is finished and says that it closes, what is idle is closed, to a deadline."""
 
 import signal
 import socket

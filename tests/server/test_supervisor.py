@@ -23,12 +23,6 @@ def hello(word):
     return f"WORD = {word!r}\n{textwrap.dedent(HELLO)}"
 
 
-def named_pipe(path):
-    """A named pipe, open for reading and writing, so that neither side waits for the other to open it."""
-    os.mkfifo(path)
-    return os.fdopen(os.open(path, os.O_RDWR))
-
-
 @pytest.fixture
 def start(tmp_path):
     """Starts servers in tmp_path; none outlives the test."""
@@ -156,22 +150,22 @@ def test_workers_are_added_and_removed_by_signal(serve):
     assert server.get() == f"one from {server.pids[0]}"
 
 
-def test_usr1_opens_the_logs_anew(start, tmp_path):
+def test_usr1_opens_the_log_anew(start, tmp_path):
     tmp_path.joinpath("hello.py").write_text(hello("one"))
-    # Pipes instead of files: a line can be waited for.
-    with named_pipe(tmp_path / "error.log") as lines:
-        server = start("hello", "--bind", "127.0.0.1:0", "--workers", "1", "--error-log", "error.log")
-        while "worker 1" not in lines.readline():
-            pass
-        tmp_path.joinpath("error.log").rename(tmp_path / "error.log.1")
-        with named_pipe(tmp_path / "error.log") as anew:
-            server.send("USR1")
-            assert "log files are opened anew" in anew.readline()
-            server.send("TTIN")
-            while "worker 2" not in anew.readline():
-                pass
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        place = f"fd://{listening.fileno()}"
+        server = start("hello", "--bind", place, "--error-log", "error.log", inherits=[listening.fileno()])
+        server.port = listening.getsockname()[1]
+    assert server.get().startswith("one from")
+    tmp_path.joinpath("error.log").rename(tmp_path / "error.log.1")
+    server.send("USR1")
+    # Whichever of the two signals is heard first, both are heard before the end.
     server.send("TERM")
     assert server.wait_for_end() == 0
+    assert "is ready" in tmp_path.joinpath("error.log.1").read_text()
+    assert "log files are opened anew" in tmp_path.joinpath("error.log").read_text()
+    assert tmp_path.joinpath("error.log").read_text().endswith("stopped\n")
 
 
 def test_an_application_with_threads_is_loaded_by_each_worker(serve):

@@ -251,6 +251,7 @@ def test_threads_are_started_when_they_are_first_needed(start):
 
 def test_many_waiting_and_fast_clients_all_get_their_own_answers(start):
     engine = start(APP, threads=8)
+    teach(engine, "/held/0/0")
     with engine.connect() as client:
         for rounds in range(20):
             waiting = [engine.connect() for _ in range(12)]

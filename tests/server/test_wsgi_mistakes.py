@@ -1,4 +1,4 @@
-"""An application's mistake is that request's 500 and a sentence in the log; nothing is injected, and the worker lives."""
+"""An application's mistake is that request's 500 and a sentence in the log; nothing is injected, the worker lives."""
 
 import sys
 from pathlib import Path

@@ -211,16 +211,33 @@ impl Exchange {
             }
             Ok(Flushed::Partly | Flushed::Paused) => {
                 if output.held_in_memory() > loaded.hub.settings.response_memory {
-                    output.spill(&loaded.hub.settings.temp_dir)?;
+                    if let Err(error) = output.spill(&loaded.hub.settings.temp_dir) {
+                        drop(output);
+                        loaded.hub.log_full_disk(&error);
+                        return Ok(true);
+                    }
                 }
                 Ok(output.pending() > MOST_SPOOLED)
             }
             Err(error) => {
-                loaded.client_left = true;
-                loaded.job.connection.close = true;
-                Err(PyBrokenPipeError::new_err(format!("the client has left: {error}")))
+                drop(output);
+                Err(self.give_up(&format!("the client has left: {error}")))
             }
         }
+    }
+
+    /// Nobody reads this response: the connection closes. The error that tells the application so.
+    pub fn give_up(&mut self, reason: &str) -> PyErr {
+        if let Some(loaded) = &mut self.loaded {
+            loaded.client_left = true;
+            loaded.job.connection.close = true;
+        }
+        PyBrokenPipeError::new_err(reason.to_owned())
+    }
+
+    /// The longest time in which a client may read nothing.
+    pub fn write_timeout(&mut self) -> PyResult<Duration> {
+        Ok(self.loaded()?.hub.settings.write_timeout)
     }
 
     /// The body is complete.

@@ -129,6 +129,7 @@ pub struct Hub {
     waiting: Mutex<Queue<Job>>,
     /// Jobs in `waiting`: read without the lock by every thread that has finished a call.
     pub waiting_count: AtomicUsize,
+    has_logged_full_disk: AtomicBool,
     waker: OwnedFd,
     for_main: OwnedFd,
     polling: AtomicBool,
@@ -160,6 +161,7 @@ impl Hub {
             _scoreboard_memory: scoreboard,
             returned: Mutex::default(),
             waiting_count: AtomicUsize::new(0),
+            has_logged_full_disk: AtomicBool::new(false),
             waker: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             for_main: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             polling: AtomicBool::new(false),
@@ -274,6 +276,17 @@ impl Hub {
         let line = format!("{date} [error] worker {}: {text}", std::process::id());
         // A log that cannot be written must not stop a request.
         let _ = rustix::io::write(&self.error_log, line.as_bytes());
+    }
+
+    /// A response could not be put aside for a slow reader; its thread has to wait instead. Said once a worker.
+    pub fn log_full_disk(&self, error: &io::Error) {
+        if !self.has_logged_full_disk.swap(true, Ordering::Relaxed) {
+            let directory = self.settings.temp_dir.display();
+            self.log_error(&format!(
+                "no temporary file can be written in {directory}: {error}; threads wait for slow readers now\n\
+                 hint: free space there, or set temp_dir\n"
+            ));
+        }
     }
 
     /// `now` in nanoseconds of the clock that all processes share, for the scoreboard.

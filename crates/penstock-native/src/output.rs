@@ -3,10 +3,10 @@ use rustix::fs::sendfile;
 use rustix::io::Errno;
 use rustix::net::{send, sendmsg, SendAncillaryBuffer, SendFlags};
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io::{self, IoSlice, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Bytes that somebody else keeps alive, such as a Python bytes object.
 pub trait SharedBytes: AsRef<[u8]> + Send + Sync {}
@@ -15,7 +15,7 @@ impl<T: AsRef<[u8]> + Send + Sync> SharedBytes for T {}
 enum Segment {
     Bytes { bytes: Vec<u8>, sent: usize },
     Shared { bytes: Box<dyn SharedBytes>, sent: usize },
-    File { file: OwnedFd, offset: u64, length: u64 },
+    File { file: Arc<OwnedFd>, offset: u64, length: u64 },
 }
 
 impl Segment {
@@ -114,7 +114,7 @@ impl Output {
     /// Appends part of a file.
     pub fn push_file(&mut self, file: OwnedFd, offset: u64, length: u64) {
         if length > 0 {
-            self.rest.push_back(Segment::File { file, offset, length });
+            self.rest.push_back(Segment::File { file: Arc::new(file), offset, length });
         }
     }
 
@@ -204,38 +204,110 @@ impl Output {
     }
 
     /// Moves what is held in memory to a temporary file, so that a slow reader costs neither memory nor a thread.
+    /// When that fails everything stays where it was.
     pub fn spill(&mut self, directory: &Path) -> io::Result<()> {
-        let mut file: Option<(File, u64)> = None;
+        let mut file = tempfile::tempfile_in(directory)?;
+        file.write_all(&self.buffer[self.sent..])?;
+        for segment in &self.rest {
+            file.write_all(segment.memory())?;
+        }
+        // From here on nothing can fail.
+        let file = Arc::new(OwnedFd::from(file));
+        let mut moved = Run { file, offset: 0, length: (self.buffer.len() - self.sent) as u64 };
         let mut kept = VecDeque::new();
-        let first = Segment::Bytes { bytes: std::mem::take(&mut self.buffer), sent: std::mem::take(&mut self.sent) };
-        for segment in std::iter::once(first).chain(self.rest.drain(..)) {
+        for segment in self.rest.drain(..) {
             if matches!(segment, Segment::File { .. }) {
-                if let Some((file, length)) = file.take() {
-                    kept.push_back(Segment::File { file: file.into(), offset: 0, length });
-                }
+                kept.extend(moved.take());
                 kept.push_back(segment);
-                continue;
+            } else {
+                moved.length += segment.memory().len() as u64;
             }
-            let memory = segment.memory();
-            if memory.is_empty() {
-                continue;
-            }
-            let (target, length) = match &mut file {
-                Some(open) => open,
-                None => file.insert((tempfile::tempfile_in(directory)?, 0)),
-            };
-            target.write_all(memory)?;
-            *length += memory.len() as u64;
         }
-        if let Some((file, length)) = file {
-            kept.push_back(Segment::File { file: file.into(), offset: 0, length });
-        }
+        kept.extend(moved.take());
         self.rest = kept;
+        self.buffer = Vec::new();
+        self.sent = 0;
         Ok(())
+    }
+}
+
+/// Neighbouring bytes in a temporary file.
+struct Run {
+    file: Arc<OwnedFd>,
+    offset: u64,
+    length: u64,
+}
+
+impl Run {
+    /// What has come together, as a segment; the next run begins behind it.
+    fn take(&mut self) -> Option<Segment> {
+        let (offset, length) = (self.offset, std::mem::take(&mut self.length));
+        self.offset += length;
+        (length > 0).then(|| Segment::File { file: self.file.clone(), offset, length })
     }
 }
 
 fn send_two(socket: BorrowedFd<'_>, first: &[u8], second: &[u8]) -> Result<usize, Errno> {
     let parts = [IoSlice::new(first), IoSlice::new(second)];
     sendmsg(socket, &parts, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+
+    fn mixed() -> (Output, Vec<u8>) {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"0123456789").unwrap();
+        let mut output = Output::default();
+        output.push_bytes(b"head ");
+        output.push_shared(Box::new(b"shared ".to_vec()), 7);
+        output.push_file(file.into(), 2, 5);
+        output.push_bytes(b" tail");
+        output.push_shared(Box::new(b" cut off".to_vec()), 4);
+        (output, b"head shared 23456 tail cut".to_vec())
+    }
+
+    fn sent(mut output: Output) -> Vec<u8> {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        assert_eq!(output.flush(ours.as_fd()), Ok(Flushed::Whole));
+        assert!(output.is_empty());
+        drop(ours);
+        let mut bytes = Vec::new();
+        theirs.read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn everything_leaves_in_order() {
+        let (output, expected) = mixed();
+        assert_eq!(output.pending(), expected.len() as u64);
+        assert_eq!(sent(output), expected);
+    }
+
+    #[test]
+    fn what_was_moved_to_a_file_leaves_in_the_same_order() {
+        let (mut output, expected) = mixed();
+        output.spill(&std::env::temp_dir()).unwrap();
+        assert_eq!(output.held_in_memory(), 0);
+        assert_eq!(output.pending(), expected.len() as u64);
+        assert_eq!(sent(output), expected);
+    }
+
+    #[test]
+    fn what_could_not_be_moved_stays() {
+        let (mut output, expected) = mixed();
+        assert!(output.spill(Path::new("/nowhere/at/all")).is_err());
+        assert_eq!(sent(output), expected);
+    }
+
+    #[test]
+    fn a_segment_that_was_begun_and_left_empty_does_no_harm() {
+        let (mut output, expected) = mixed();
+        output.tail();
+        assert_eq!(sent(output), expected);
+    }
 }

@@ -1,5 +1,5 @@
 //! The call of a WSGI application (PEP 3333): environ in, response out, close() exactly once, whatever happens.
-use crate::connection::Job;
+use crate::connection::{Job, Wire};
 use crate::environ::{Environs, ListenerNames};
 use crate::errors;
 use crate::exchange::{not_bytes, Exchange};
@@ -159,7 +159,7 @@ impl Application {
             if must_wait {
                 let wire = this.wire()?;
                 drop(this);
-                wait_for_reader(py, &wire)?;
+                wait_for_reader(py, exchange, &wire)?;
             }
         }
         exchange.borrow_mut().end()
@@ -205,15 +205,28 @@ fn close(py: Python<'_>, result: &Bound<'_, PyAny>) -> PyResult<()> {
     }
 }
 
-/// So much has been produced ahead of a slow reader that its thread has to wait as well.
-fn wait_for_reader(py: Python<'_>, wire: &crate::connection::Wire) -> PyResult<()> {
-    py.detach(|| {
-        let timeout = Timespec { tv_sec: 1, tv_nsec: 0 };
-        // The loop goes on sending meanwhile, and drops the connection when its reader has gone.
-        poll(&mut [PollFd::new(&wire.socket, PollFlags::OUT)], Some(&timeout))
-    })
-    .map(|_| ())
-    .map_err(|error| PyRuntimeError::new_err(error.to_string()))
+/// So much has been produced ahead of a slow reader that its thread has to wait as well, but no longer than
+/// `write_timeout` for a reader that takes nothing.
+fn wait_for_reader(py: Python<'_>, exchange: &Bound<'_, Exchange>, wire: &Wire) -> PyResult<()> {
+    let mut sent = wire.output().total_sent;
+    let mut since = Instant::now();
+    loop {
+        py.detach(|| {
+            let timeout = Timespec { tv_sec: 1, tv_nsec: 0 };
+            // A signal or an error ends the wait early; flush() finds out what it was.
+            let _ = poll(&mut [PollFd::new(&wire.socket, PollFlags::OUT)], Some(&timeout));
+        });
+        let mut this = exchange.borrow_mut();
+        if !this.flush()? {
+            return Ok(());
+        }
+        let now_sent = wire.output().total_sent;
+        if now_sent != sent {
+            (sent, since) = (now_sent, Instant::now());
+        } else if since.elapsed() >= this.write_timeout()? {
+            return Err(this.give_up("the client has read nothing for the whole of write_timeout"));
+        }
+    }
 }
 
 fn describe(environ: &Bound<'_, PyDict>) -> String {
