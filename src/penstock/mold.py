@@ -102,20 +102,20 @@ class Mold:
     def read_configuration(self) -> Config:
         """The configuration as it is now. What only a restart can change is said, and stays."""
         config = load(self.arguments, os.environ, self.start)
-        fixed = [setting.name for setting in TABLE if not setting.reloads]
-        changed = [name for name in fixed if config.values[name].value != self.config.values[name].value]
+        fixed = {setting.name: self.config.values[setting.name] for setting in TABLE if not setting.reloads}
+        changed = [name for name, old in fixed.items() if config.values[name].value != old.value]
         if changed:
             log.warning(f"a reload does not change {', '.join(changed)}: restart Penstock for that")
-        return config
+        return Config({**config.values, **fixed}, config.directory, config.file)
 
     def facts(self) -> dict[str, Any]:
         """What the supervisor wants to know and to show."""
         workers = capacity.count_cpus() if self.config.workers == "auto" else self.config.workers
+        facts = {"workers": workers, "graceful_timeout": self.config.graceful_timeout}
         if not self.site:
-            return {"workers": workers}
+            return facts
         found, loaded = self.site.found, self.site.loaded
-        return {
-            "workers": workers,
+        return facts | {
             "name": loaded.name,
             "rule": loaded.rule,
             "directory": found.directory,

@@ -128,6 +128,7 @@ TABLE = (
         "auto",
         "Threads of a worker that call the application, started when first needed",
         why="auto: 8. More help views that wait for something else; they cannot help views that compute.",
+        reloads=False,  # the scoreboard has a cell for each
         short="-t",
     ),
     Setting(

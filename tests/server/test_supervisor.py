@@ -1,5 +1,6 @@
 """The supervisor with real processes: every test starts `penstock serve` on port 0 and reads its log to know."""
 
+import http.client
 import os
 import re
 import signal
@@ -117,7 +118,10 @@ def test_a_reload_loses_no_request(serve, tmp_path):
 
     def ask():
         while not stop.is_set():
-            answers.append(server.get())
+            try:
+                answers.append(server.get())
+            except (OSError, http.client.HTTPException) as error:
+                answers.append(repr(error))
 
     asking = threading.Thread(target=ask)
     asking.start()
@@ -129,14 +133,14 @@ def test_a_reload_loses_no_request(serve, tmp_path):
         stop.set()
         asking.join(PATIENCE)
     assert answers
-    assert all(re.fullmatch(r"(one|two) from \d+", answer) for answer in answers)
+    assert [answer for answer in answers if not re.fullmatch(r"(one|two) from \d+", answer)] == []
 
 
 def test_a_reload_reads_the_file_anew(serve, tmp_path):
     server = serve()
-    tmp_path.joinpath("penstock.toml").write_text("[server]\nbacklog = 7\n")
+    tmp_path.joinpath("penstock.toml").write_text("[server]\nbacklog = 7\n[site]\nthreads = 16\n")
     server.send("HUP")
-    server.wait_for("a reload does not change backlog: restart Penstock for that")
+    server.wait_for("a reload does not change backlog, threads: restart Penstock for that")
     server.wait_for(r"generation 2 takes over")
 
 
@@ -154,6 +158,7 @@ def test_usr1_opens_the_log_anew(start, tmp_path):
     tmp_path.joinpath("hello.py").write_text(hello("one"))
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
+        listening.listen()
         place = f"fd://{listening.fileno()}"
         server = start("hello", "--bind", place, "--error-log", "error.log", inherits=[listening.fileno()])
         server.port = listening.getsockname()[1]

@@ -103,7 +103,7 @@ def test_a_missing_static_root_is_a_warning_with_the_fix(start, project):
         (
             [],
             "shop/settings.py",
-            "from django.core.exceptions import ImproperlyConfigured\nraise ImproperlyConfigured('set DATABASE_URL')\n",
+            "from django.core.exceptions import ImproperlyConfigured as No\nraise No('set DATABASE_URL')\n",
             "error: Django cannot start with the settings shop.settings: set DATABASE_URL\n",
         ),
         (

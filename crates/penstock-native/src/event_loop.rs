@@ -175,6 +175,10 @@ impl EventLoop {
     pub fn turn(&mut self, patience: Patience<'_>) -> bool {
         let mut did_something = self.collect_returned();
         did_something |= self.go_on();
+        if !matches!(patience, Patience::None) {
+            // Files and refusals are answered without a thread that would send them off after its batch.
+            self.flush_held();
+        }
         // From begin_polling() on whoever changes something wakes the loop, so what it asks now stays true.
         let waiting = self.hub.waiting_count.load(Ordering::Relaxed);
         self.hub.scoreboard.set(Counter::QueueLength, (self.ready.len() + waiting) as u64);
@@ -614,7 +618,13 @@ impl EventLoop {
                         return (used, Verdict::Refused(NO_ROOM));
                     }
                 }
-                Event::End => return (used, Verdict::Complete(request)),
+                Event::End => {
+                    if request.body.complete().is_err() {
+                        self.recycle(request);
+                        return (used, Verdict::Refused(NO_ROOM));
+                    }
+                    return (used, Verdict::Complete(request));
+                }
             }
             connection.request = Some(request);
         }

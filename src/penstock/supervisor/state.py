@@ -175,8 +175,10 @@ class State:
             )
         else:
             mold.is_loaded = True
-        if generation == self.trial and facts["workers"] != self.configured:
-            self.wanted = self.configured = facts["workers"]
+        if generation == self.trial:
+            self.graceful_timeout = facts["graceful_timeout"]
+            if facts["workers"] != self.configured:
+                self.wanted = self.configured = facts["workers"]
         if mold.preload and generation == self.trial and not self.serving:
             actions.insert(0, Announce(facts))
         actions += [Log("warning", warning) for warning in facts.get("warnings", ())]

@@ -48,7 +48,8 @@ class World:
         return done
 
     def facts(self, **other):
-        return {"threads": [], "workers": self.state.configured, "warnings": []} | other
+        known = {"workers": self.state.configured, "graceful_timeout": self.state.graceful_timeout}
+        return {"threads": [], "warnings": []} | known | other
 
     def load(self, generation, **facts):
         return self.do(self.state.mold_loaded(generation, self.facts(**facts), self.now))
@@ -300,6 +301,14 @@ def test_a_reload_takes_over_a_new_number_of_workers():
     world.do(world.state.reload(world.now))
     [start] = world.load(2, workers=1)
     assert world.start(start) == [StopMold(1), Signal(1001, "TERM"), Signal(1002, "TERM")]
+
+
+def test_a_reload_takes_over_a_new_graceful_timeout():
+    world = World(workers=1).boot()
+    world.do(world.state.reload(world.now))
+    [start] = world.load(2, graceful_timeout=5.0)
+    world.start(start)
+    assert world.state.next_time() == world.now + 5.0 + KILL_AFTER
 
 
 def test_a_reload_keeps_a_number_that_was_changed_by_signal():
