@@ -87,6 +87,21 @@ def test_a_client_that_half_closes_while_its_request_is_answered_gets_the_answer
         assert client.rest() == b""
 
 
+def test_requests_and_an_end_that_come_while_another_is_answered_are_not_forgotten(engine):
+    with engine.connect() as client:
+        client.send_request("/held")
+        held = engine.tester.hears("/held")
+        client.send_request("/fast/1")
+        client.send_request("/fast/2")
+        client.finish_sending()
+        # An answer to another shows that the loop has seen the end.
+        assert engine.get("/fast").status == 200
+        held.release()
+        for body in (b"/held", b"/fast/1", b"/fast/2"):
+            assert client.response().body == body
+        assert client.rest() == b""
+
+
 def test_a_client_that_half_closes_gets_a_large_answer_whole(start):
     engine = start("answers")
     with engine.connect() as client:

@@ -96,6 +96,22 @@ def test_fast_views_are_answered_while_twice_as_many_wait_as_there_are_threads(s
         client.socket.close()
 
 
+def test_a_burst_on_a_route_that_nobody_knew_leaves_a_thread_for_the_short_ones(start):
+    engine = start(APP, threads=8)
+    clients = [engine.connect() for _ in range(16)]
+    for client in clients:
+        client.send_request("/held")
+    held = [engine.tester.hears("/held") for _ in range(7)]
+    assert_answers(engine)
+    for one in held:
+        one.release()
+    for _ in range(9):
+        engine.tester.hears("/held").release()
+    for client in clients:
+        assert client.response().body == b"/held"
+        client.socket.close()
+
+
 def test_waiting_views_that_queued_are_begun_in_the_order_in_which_they_came(start):
     engine = start(APP, threads=2)
     teach(engine, "/held/0")

@@ -5,7 +5,7 @@ use crate::connection::{push_explained, push_plain, status_text, Connection, Job
 use crate::deadlines::Stage;
 use crate::exchange::file_request;
 use crate::hub::{Hub, Late, Returned};
-use crate::output::Flushed;
+use crate::output::{Flushed, Output};
 use crate::queue::Queue;
 use crate::request_ids::RequestIds;
 use crate::routes::{shape, Routes};
@@ -49,8 +49,16 @@ const SWEEP_EVERY: Duration = Duration::from_millis(250);
 /// No new connections for this long after the system has refused one (no descriptors, no memory).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Unread responses of all clients together that are kept in memory; what comes on top of it goes to files at once.
+/// A reader that takes its time but reads is spared the detour, two hundred that do not cannot fill the memory.
+const MOST_UNREAD: usize = 32 * 1024 * 1024;
+
 /// How long a refused client may go on sending, so that it reads the refusal before the connection breaks.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// A connection that was opened or used so shortly before a stop may have a request on its way to us: it is awaited
+/// for the rest of this time, and answered with `Connection: close`.
+const IDLE_GRACE: Duration = Duration::from_secs(2);
 
 /// Requests that are kept for the next use of their buffers.
 const POOLED_REQUESTS: usize = 64;
@@ -75,8 +83,10 @@ struct Slot {
     generation: u32,
     wire: Option<Arc<Wire>>,
     connection: Option<Box<Connection>>,
-    /// Bytes came, or the client left, while a thread had the connection.
+    /// Bytes came while a thread had the connection.
     missed: bool,
+    /// The client has closed its sending side meanwhile.
+    missed_end: bool,
 }
 
 /// What decoding has led to.
@@ -121,6 +131,8 @@ pub struct EventLoop {
     next_sweep: Option<Instant>,
     accept_again: Option<Instant>,
     is_stopping: bool,
+    /// Bytes of responses in memory that clients have not read: counted at each sweep, estimated between.
+    unread: usize,
 }
 
 impl EventLoop {
@@ -149,6 +161,7 @@ impl EventLoop {
             next_sweep: None,
             accept_again: None,
             is_stopping: false,
+            unread: 0,
         };
         this.listen()?;
         Ok(this)
@@ -290,9 +303,8 @@ impl EventLoop {
 
     fn put_back(&mut self, mut connection: Box<Connection>) {
         if let Some(slot) = self.slots.get_mut(connection.slot as usize) {
-            if std::mem::take(&mut slot.missed) {
-                connection.readable = true;
-            }
+            connection.readable |= std::mem::take(&mut slot.missed);
+            connection.ended |= std::mem::take(&mut slot.missed_end);
             slot.connection = Some(connection);
         }
     }
@@ -305,6 +317,7 @@ impl EventLoop {
             slot.wire = None;
             slot.connection = None;
             slot.missed = false;
+            slot.missed_end = false;
             slot.generation = slot.generation.wrapping_add(1) & 0x7fff_ffff;
             self.free.push(connection.slot);
             self.open -= 1;
@@ -330,17 +343,17 @@ impl EventLoop {
             return;
         }
         let readable = flags.intersects(EventFlags::IN | EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
+        let has_ended = flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
         let Some(mut connection) = entry.connection.take() else {
             entry.missed |= readable;
+            entry.missed_end |= has_ended;
             if flags.contains(EventFlags::OUT) {
                 self.flush_for_thread(slot);
             }
             return;
         };
         connection.readable |= readable;
-        if flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR) {
-            connection.ended = true;
-        }
+        connection.ended |= has_ended;
         if flags.intersects(EventFlags::ERR) && flags.contains(EventFlags::HUP) {
             self.drop_connection(connection);
         } else if connection.phase == Phase::Sending {
@@ -461,7 +474,6 @@ impl EventLoop {
         });
         let entry = &mut self.slots[slot as usize];
         entry.wire = Some(wire);
-        entry.missed = false;
         entry.connection = Some(connection);
         self.open += 1;
         self.sweep_later();
@@ -768,6 +780,12 @@ impl EventLoop {
         let flushed = output.flush(wire_fd(&connection.wire));
         let sent = output.total_sent - before;
         output.has_begun &= flushed != Ok(Flushed::Whole);
+        if flushed == Ok(Flushed::Partly) {
+            self.unread += output.held_in_memory();
+            if self.unread > MOST_UNREAD {
+                self.put_aside(&mut output);
+            }
+        }
         drop(output);
         self.hub.scoreboard.add(Counter::BytesOut, sent);
         match flushed {
@@ -785,23 +803,30 @@ impl EventLoop {
         }
     }
 
+    /// Moves what a client does not read from memory to a file.
+    fn put_aside(&mut self, output: &mut Output) {
+        let held = output.held_in_memory();
+        match output.spill(&self.hub.settings.temp_dir) {
+            Ok(()) => self.unread = self.unread.saturating_sub(held),
+            Err(error) => self.hub.log_full_disk(&error),
+        }
+    }
+
     /// A response has left.
     fn begin_next(&mut self, mut connection: Box<Connection>) {
         if connection.close || self.is_stopping {
-            if connection.readable || !connection.input.is_empty() {
-                // Closing now would make the kernel send a reset, which can overtake our answer.
-                let _ = shutdown(&connection.wire.socket, Shutdown::Write);
-                connection.phase = Phase::Lingering;
-                connection.input = Vec::new();
-                connection.deadline = self.now + LINGER;
-                connection.readable = true;
-                self.receive(connection);
-            } else {
-                self.drop_connection(connection);
-            }
+            // RFC 9112 9.6: where bytes wait unread, closing makes the kernel send a reset, which can overtake our
+            // answer. Most clients have closed when we look, or do it now.
+            let _ = shutdown(&connection.wire.socket, Shutdown::Write);
+            connection.phase = Phase::Lingering;
+            connection.input = Vec::new();
+            connection.deadline = self.now + LINGER;
+            connection.readable = true;
+            self.receive(connection);
             return;
         }
         connection.phase = Phase::Head;
+        connection.began = self.now;
         connection.deadline = self.now + self.hub.settings.keep_alive_timeout;
         if !connection.input.is_empty() {
             // The client did not wait for the answer before it sent the next request.
@@ -834,12 +859,16 @@ impl EventLoop {
                 // One last look: a request that has arrived is answered.
                 connection.readable = true;
                 self.receive(connection);
-                if let Some(connection) = self.take(index) {
-                    if connection.phase == Phase::Head && connection.input.is_empty() {
-                        self.drop_connection(connection);
-                    } else {
-                        self.put_back(connection);
+                let Some(mut connection) = self.take(index) else { continue };
+                let is_idle = connection.phase == Phase::Head && connection.input.is_empty();
+                let grace_ends = connection.began + IDLE_GRACE;
+                if is_idle && self.now >= grace_ends {
+                    self.drop_connection(connection);
+                } else {
+                    if is_idle {
+                        connection.deadline = grace_ends;
                     }
+                    self.put_back(connection);
                 }
             } else {
                 self.put_back(connection);
@@ -851,6 +880,7 @@ impl EventLoop {
     fn sweep(&mut self) {
         self.next_sweep = (self.open > 0).then(|| self.now + SWEEP_EVERY);
         self.look_at_calls();
+        self.put_slow_responses_aside();
         for index in 0..self.slots.len() as u32 {
             let Some(connection) = self.slots[index as usize].connection.as_ref() else { continue };
             let late = self.now >= connection.deadline || self.is_too_slow(connection);
@@ -874,6 +904,24 @@ impl EventLoop {
             self.reject(job);
         }
         self.flush_held();
+    }
+
+    /// Responses that have been waiting for their readers since the last sweep go to files where they are large.
+    fn put_slow_responses_aside(&mut self) {
+        self.unread = 0;
+        for index in 0..self.slots.len() {
+            let Some(connection) = self.slots[index].connection.as_ref() else { continue };
+            if connection.phase != Phase::Sending || self.held.contains(&(index as u32)) {
+                continue;
+            }
+            let wire = connection.wire.clone();
+            let mut output = wire.output();
+            let held = output.held_in_memory();
+            self.unread += held;
+            if held > self.hub.settings.response_memory {
+                self.put_aside(&mut output);
+            }
+        }
     }
 
     /// Finds the calls that take too long.

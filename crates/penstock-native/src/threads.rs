@@ -8,7 +8,6 @@ use crate::clock::Date;
 use crate::connection::Job;
 use crate::event_loop::{EventLoop, Patience};
 use crate::hub::{Hub, Returned};
-use crate::output::Flushed;
 use crate::raw;
 use crate::routes::{Measured, Plan};
 use crate::scoreboard::{Counter, ThreadCell};
@@ -385,12 +384,8 @@ impl Crew {
         py.detach(|| {
             let mut output = job.connection.wire.output();
             let before = output.total_sent;
-            // Whatever happens to the connection here happens to the loop again, which deals with it.
-            let flushed = output.flush(job.connection.wire.socket.as_fd());
-            if flushed != Ok(Flushed::Whole) && output.held_in_memory() > self.hub.settings.response_memory {
-                // On a full disk it stays in memory.
-                let _ = output.spill(&self.hub.settings.temp_dir);
-            }
+            // What does not leave here, and errors, are for the loop, which comes to the same connection soon.
+            let _ = output.flush(job.connection.wire.socket.as_fd());
             self.hub.scoreboard.add(Counter::BytesOut, output.total_sent - before);
             drop(output);
             self.hub.give_back(Returned { job, measured });
