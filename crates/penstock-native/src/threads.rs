@@ -67,6 +67,8 @@ pub struct Crew {
     term: AtomicU64,
     /// When the loop was lent (nanoseconds of the hub), or 0 while its leader has it.
     lent_at: AtomicU64,
+    /// The route of the call for which the loop was lent.
+    lent_shape: AtomicU64,
     /// Threads in the application that have given the loop away or lost it.
     occupied: AtomicUsize,
     roster: Mutex<Roster>,
@@ -90,6 +92,7 @@ impl Crew {
             lane: Mutex::new(event_loop),
             term: AtomicU64::new(1),
             lent_at: AtomicU64::new(0),
+            lent_shape: AtomicU64::new(0),
             occupied: AtomicUsize::new(0),
             roster: Mutex::default(),
             application,
@@ -320,6 +323,7 @@ impl Crew {
             if event_loop.routes.expected(shape) >= LONG_FOR_A_BATCH {
                 event_loop.flush_held();
             }
+            self.lent_shape.store(shape, Ordering::Relaxed);
             self.lend(event_loop, now);
             let (job, measured, end) = self.call(py, station, job, queued, now, wants_cpu);
             match self.take_loop(term) {
@@ -473,6 +477,10 @@ impl Crew {
             event_loop.turn(Patience::None);
             return;
         }
+        // Others of this route may be next in the queue: what is known of this call so far must keep them from taking
+        // one thread after the other in the same way.
+        let so_far = Measured { wall: WARDEN_TICK, cpu: Some(Duration::ZERO) };
+        event_loop.routes.record(self.lent_shape.load(Ordering::Relaxed), so_far);
         let term = self.term.fetch_add(1, Ordering::Release) + 1;
         self.occupied.fetch_add(1, Ordering::SeqCst);
         self.lend(event_loop, Instant::now());

@@ -1,17 +1,18 @@
 """Does what state.py decides: forks, signals, waits, writes lines. Decides nothing itself."""
 
 import contextlib
+import heapq
 import math
 import os
 import select
 import signal
 import sys
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from penstock import capacity, log
-from penstock._native import Scoreboard
+from penstock._native import Scoreboard, version
 from penstock.announce import announce
 from penstock.config import Config
 from penstock.errors import ConfigurationError, PenstockError, from_message
@@ -19,6 +20,16 @@ from penstock.processes import Channel, Forked, Message, become_subreaper, descr
 from penstock.sockets import Listener, listen_all
 from penstock.supervisor import state
 from penstock.supervisor.signals import SignalQueue
+
+
+class Source(Protocol):
+    """What the loop can wait for: a socket, mostly."""
+
+    def fileno(self) -> int:
+        """Its descriptor."""
+
+    def close(self) -> None:
+        """Gives it up; also called in each process that is forked from here."""
 
 
 class Supervisor:
@@ -34,6 +45,11 @@ class Supervisor:
         self.molds: dict[int, int] = {}  # generation by pid
         self.senders: dict[int, Channel] = {}  # by generation: to the mold that lives
         self.listeners: list[Listener] = []
+        self.poll = select.poll()
+        self.watched: dict[int, tuple[Source, Callable[[int], None]]] = {}  # by descriptor
+        self.timers: list[tuple[float, int, Callable[[], None]]] = []  # a heap: when, a number, what
+        self.timers_made = 0
+        self.started = time.monotonic()
         self.error: PenstockError | None = None
         self.is_finished = False
 
@@ -58,13 +74,13 @@ class Supervisor:
         # Held open by the supervisor alone: when it ends, however it ends, the kernel tells the workers.
         self.lifeline, self.life = os.pipe()
         self.signals = SignalQueue()
-        self.poll = select.poll()
         self.poll.register(self.signals, select.POLLIN)
         if self.config.reload:
             self.start_watcher()
         self.act(self.state.reload(time.monotonic()))
         while not self.is_finished:
-            wait = self.state.next_time() - time.monotonic()
+            due = min(self.state.next_time(), self.timers[0][0] if self.timers else math.inf)
+            wait = due - time.monotonic()
             ready = self.poll.poll(None if math.isinf(wait) else max(0, math.ceil(wait * 1000)))
             numbers = self.signals.read()
             # Reaped first, and told of last: what a process said before it ended is heard before its end is.
@@ -76,7 +92,59 @@ class Supervisor:
             for number in numbers:
                 self.act(self.tell_signal(number))
             self.act(self.state.tick(time.monotonic()))
+            for fd, events in ready:
+                if fd in self.watched:
+                    self.watched[fd][1](events)
+            self.run_timers()
         self.signals.close()
+
+    # -- for the control socket and the admin server, which live in this loop
+
+    def watch(self, source: Source, callback: Callable[[int], None], events: int = select.POLLIN) -> None:
+        """Has the loop call `callback` with the events of select.poll when they occur; again to wait for others."""
+        self.watched[source.fileno()] = (source, callback)
+        self.poll.register(source.fileno(), events)
+
+    def unwatch(self, source: Source) -> None:
+        """Ends watch(); to be called before the source is closed."""
+        del self.watched[source.fileno()]
+        self.poll.unregister(source.fileno())
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> None:
+        """Has the loop call `callback` once, at a time of time.monotonic() or soon after."""
+        self.timers_made += 1
+        heapq.heappush(self.timers, (when, self.timers_made, callback))
+
+    def run_timers(self) -> None:
+        """Calls what is due."""
+        while self.timers and self.timers[0][0] <= time.monotonic():
+            heapq.heappop(self.timers)[2]()
+
+    def snapshot(self) -> dict[str, Any]:
+        """What there is, for those who only look: see admin/status.py. Times are those of time.monotonic()."""
+        return {
+            "version": version(),
+            "pid": os.getpid(),
+            "uptime": time.monotonic() - self.started,
+            "addresses": [listener.url for listener in self.listeners],
+            "generation": self.state.serving,
+            "is_ready": any(worker.takes_requests for worker in self.state.workers.values()),
+            "is_stopping": self.state.is_stopping,
+            "restarts": {},
+            "threads": self.threads,
+            "workers": [
+                {
+                    "number": worker.number,
+                    "pid": worker.pid,
+                    "generation": worker.generation,
+                    "state": worker.state,
+                    "started": worker.started,
+                    "ready_at": worker.ready_at,
+                    "scoreboard": self.scoreboard.read(worker.number - 1),
+                }
+                for worker in self.state.workers.values()
+            ],
+        }
 
     @property
     def threads(self) -> int:
@@ -198,6 +266,8 @@ class Supervisor:
                 os.close(self.life)
                 for channel in (ours, *(channel for _, channel in self.channels.values())):
                     channel.close()
+                for source, _ in self.watched.values():
+                    source.close()
                 mold = Mold(
                     config=self.config,
                     arguments=self.arguments,

@@ -86,15 +86,26 @@ class MoldHandle:
 class WorkerHandle:
     """A worker, seen from outside."""
 
-    __slots__ = ("generation", "is_leaving", "kill_at", "number", "pid", "ready_at")
+    __slots__ = ("generation", "is_leaving", "kill_at", "number", "pid", "ready_at", "started")
 
-    def __init__(self, number: int, generation: int) -> None:
+    def __init__(self, number: int, generation: int, now: float) -> None:
         self.number = number
         self.generation = generation
         self.pid: int | None = None  # not yet told
+        self.started = now
         self.ready_at: float | None = None
         self.is_leaving = False
         self.kill_at = math.inf
+
+    @property
+    def takes_requests(self) -> bool:
+        """Whether it is ready, and stays."""
+        return self.ready_at is not None and not self.is_leaving
+
+    @property
+    def state(self) -> str:
+        """In a word."""
+        return "leaving" if self.is_leaving else "ready" if self.ready_at is not None else "starting"
 
     def __str__(self) -> str:
         return f"worker {self.number} (pid {self.pid})"
@@ -313,13 +324,13 @@ class State:
                 self.molds[generation] = MoldHandle(preload=True)
                 actions.append(StartMold(generation, preload=True))
             elif mold.is_loaded:
-                actions += [self.start_worker(generation) for _ in range(missing)]
+                actions += [self.start_worker(generation, now) for _ in range(missing)]
         return actions
 
-    def start_worker(self, generation: int) -> StartWorker:
+    def start_worker(self, generation: int, now: float) -> StartWorker:
         """Takes the lowest number that is free."""
         number = next(number for number in range(1, len(self.workers) + 2) if number not in self.workers)
-        self.workers[number] = WorkerHandle(number, generation)
+        self.workers[number] = WorkerHandle(number, generation, now)
         return StartWorker(generation, number, self.wanted)
 
     def retire_surplus(self, now: float) -> list[Action]:
