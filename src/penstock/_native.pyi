@@ -1,7 +1,7 @@
 """The whole boundary between Python and the engine (crates/penstock-native), typed by hand."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 class ListenerOptions(TypedDict):
     """One listening socket, already bound and listening; the engine keeps the descriptor open while it runs."""
@@ -51,12 +51,28 @@ class EngineOptions(TypedDict):
     error_log_fd: int  # where the engine's own lines and tracebacks go; 2 is standard error
     scoreboard_fd: int  # -1: none
     scoreboard_slot: int
+    timeout: NotRequired[float]  # of one call of the application, or of one pause in its response; 0: none
+    timeout_grace: NotRequired[float]  # after that a call that has not ended is stuck
+    slow_request_log: NotRequired[float]  # a call that takes so long is reported; 0: none is
+    dump_signal: NotRequired[int]  # raised when a stuck call keeps the GIL, for faulthandler; 0: none
+    health_path: NotRequired[str]  # answered natively with 200; "": none
+    request_id: NotRequired[bool]  # each request gets an X-Request-ID unless a trusted peer has sent one
 
 class Engine:
     """Serves one WSGI application from this process."""
 
-    def __init__(self, application: Callable[..., Any], options: EngineOptions) -> None:
-        """Checks the options. ValueError names the one that is wrong; nothing is started."""
+    def __init__(
+        self,
+        application: Callable[..., Any],
+        options: EngineOptions,
+        on_late: Callable[[str, int, str, float], object] | None = None,
+        timeout_exception: type[BaseException] | None = None,
+    ) -> None:
+        """Checks the options. ValueError names the one that is wrong; nothing is started.
+
+        `on_late` is called in the main thread for each late call: "slow", "late" or "stuck", the thread's ident, the
+        method and path, and the age in seconds. `timeout_exception` is raised in a thread whose call is late.
+        """
 
     def run(self, wakeup_fd: int = -1) -> int:
         """Serves until stop(). To be called in the main thread, which it never uses for requests.
