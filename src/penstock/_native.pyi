@@ -67,11 +67,13 @@ class Engine:
         options: EngineOptions,
         on_late: Callable[[str, int, str, float], object] | None = None,
         timeout_exception: type[BaseException] | None = None,
+        log: Callable[[str, str], object] | None = None,
     ) -> None:
         """Checks the options. ValueError names the one that is wrong; nothing is started.
 
         `on_late` is called in the main thread for each late call: "slow", "late" or "stuck", the thread's ident, the
         method and path, and the age in seconds. `timeout_exception` is raised in a thread whose call is late.
+        `log` takes a level and a text, such as an application's traceback; without it they go to `error_log_fd`.
         """
 
     def run(self, wakeup_fd: int = -1) -> int:

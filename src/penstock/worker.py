@@ -28,7 +28,7 @@ class Worker:
         gc.enable()
         try:
             site = self.mold.site or self.mold.load_site()
-            engine = Engine(site.loaded.application, self.options(site))
+            engine = Engine(site.loaded.application, self.options(site), log=log.journal.write)
         except (PenstockError, ValueError, OSError) as error:
             told = error if isinstance(error, PenstockError) else PenstockError(f"the engine cannot start: {error}")
             self.mold.channel.send({"event": "cannot start", "number": self.number} | told.to_message())

@@ -79,8 +79,10 @@ def test_a_response_that_needs_a_file_and_gets_none_arrives_whole_all_the_same(s
         else:
             assert b"".join(iter(client.chunk, b"")) == b"x" * 30_000_000
         assert client.ask("/length").status == 200
-    # A thread that has to wait for its reader is worth a line; a list that stays in memory is not.
-    assert (f"no temporary file can be written in {engine.temp_dir}" in engine.logged()) == (name == "much")
+    log = engine.logged()
+    told = f"no temporary file can be written in {engine.temp_dir}"
+    # A thread that has to wait for its reader is worth a line; a list that stays in memory may be.
+    assert told in log or (name == "held_and_much" and log == "")
 
 
 def test_a_reader_in_time_does_not_notice_that_there_is_no_disk(start):

@@ -27,12 +27,18 @@ def hold(engine, count: int, path: str = "/held") -> tuple[list, list]:
     return clients, held
 
 
-def release(clients: list, held: list, path: str = "/held") -> None:
-    """Lets them go; each client must get its answer."""
+def block(engine, threads: int) -> tuple[list, list]:
+    """The same on every thread: with routes of their own, as no route that waits gets the last thread."""
+    blocked = [hold(engine, 1, f"/held/{letter}") for letter in "abcdefgh"[:threads]]
+    return [clients[0] for clients, _ in blocked], [held[0] for _, held in blocked]
+
+
+def release(clients: list, held: list) -> None:
+    """Lets them go; each client must get the answer to what it asked for."""
     for one in held:
         one.release()
-    for client in clients:
-        assert client.response().body == path.encode()
+    for client, one in zip(clients, held, strict=True):
+        assert client.response().body == one.word.encode()
         client.socket.close()
 
 
@@ -45,7 +51,7 @@ def teach(engine, path: str = "/held") -> None:
         # Answers to others take some milliseconds: long enough to count as a wait.
         for _ in range(50):
             engine.get("/fast")
-        release([client], [held], path)
+        release([client], [held])
 
 
 def assert_answers(engine, count: int = 50) -> None:
@@ -168,7 +174,7 @@ def test_a_view_that_computes_does_not_keep_others_waiting(start):
 @pytest.mark.parametrize("threads", [1, 2, 8])
 def test_with_every_thread_blocked_static_files_are_answered(start, static, threads):
     engine = start(APP, threads=threads, static=static)
-    clients, held = hold(engine, threads)
+    clients, held = block(engine, threads)
     with engine.connect() as client:
         for _ in range(20):
             assert client.ask("/static/a.css").body == BODY
@@ -180,7 +186,7 @@ def test_with_every_thread_blocked_static_files_are_answered(start, static, thre
 @pytest.mark.parametrize("threads", [1, 2])
 def test_with_every_thread_blocked_a_full_queue_gets_503_at_once(start, threads):
     engine = start(APP, threads=threads, queue_size=1)
-    clients, held = hold(engine, threads)
+    clients, held = block(engine, threads)
     with engine.connect() as waiting, engine.connect() as refused:
         waiting.send_request("/fast")
         response = refused.ask("/fast")
@@ -196,7 +202,7 @@ def test_with_every_thread_blocked_a_full_queue_gets_503_at_once(start, threads)
 @pytest.mark.parametrize("threads", [1, 2])
 def test_with_every_thread_blocked_who_waits_for_too_long_gets_503(start, threads):
     engine = start(APP, threads=threads, queue_timeout=0.3)
-    clients, held = hold(engine, threads)
+    clients, held = block(engine, threads)
     with engine.connect() as waiting:
         assert waiting.ask("/fast").status == 503
         release(clients, held)

@@ -90,6 +90,8 @@ pub struct Connection {
     pub close: bool,
     /// At least one request has been read.
     pub used: bool,
+    /// Bytes of its response in memory, as the loop has counted them.
+    pub unread: usize,
     /// When to give up waiting for the client.
     pub deadline: Instant,
     /// When the current head or body began.

@@ -40,13 +40,14 @@ pub struct Engine {
 #[pymethods]
 impl Engine {
     #[new]
-    #[pyo3(signature = (application, options, on_late=None, timeout_exception=None))]
+    #[pyo3(signature = (application, options, on_late=None, timeout_exception=None, log=None))]
     fn new(
         py: Python<'_>,
         application: Py<PyAny>,
         options: EngineOptions,
         on_late: Option<Py<PyAny>>,
         timeout_exception: Option<Py<PyAny>>,
+        log: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         let settings = Settings::new(&options).map_err(PyValueError::new_err)?;
         let (threads, multiprocess) = (settings.threads, options.multiprocess);
@@ -61,7 +62,7 @@ impl Engine {
             number => (scoreboard::Scoreboard::open(raw::duplicate(number)?)?, options.scoreboard_slot),
         };
         let error_log = raw::duplicate(options.error_log_fd)?;
-        let hub = Arc::new(Hub::new(settings, files, access_log, error_log, board, slot)?);
+        let hub = Arc::new(Hub::new(settings, files, access_log, error_log, log, board, slot)?);
         let cells: Vec<_> = (0..threads).map_while(|index| hub.scoreboard.thread(index)).collect();
         if cells.len() < threads {
             return Err(PyValueError::new_err("the scoreboard has fewer threads than this engine"));
@@ -111,6 +112,9 @@ impl Engine {
             py.detach(|| self.wait(wakeup.as_ref()))?;
             py.check_signals()?;
             self.deal_with_late_calls(py);
+            for (level, text) in self.hub.take_messages() {
+                self.hub.log(py, level, &text);
+            }
             if self.crew.is_closed() {
                 let is_over = self.hub.stop_deadline().is_none_or(|deadline| Instant::now() >= deadline);
                 // Threads that rest leave at once; only those in the application have to be given up.

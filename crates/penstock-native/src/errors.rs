@@ -3,10 +3,10 @@ use crate::hub::Hub;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
-/// Writes an exception of the application to the error log, in one write.
+/// Writes an exception of the application to the error log, in one piece.
 pub fn report(py: Python<'_>, hub: &Hub, request: &str, error: &PyErr) {
-    let text = format(py, error).unwrap_or_else(|_| format!("{error}\n"));
-    hub.log_error(&format!("{}: the application failed\n{text}", request.escape_debug()));
+    let text = format(py, error).unwrap_or_else(|_| error.to_string());
+    hub.log(py, "error", &format!("{}: the application failed\n{}", request.escape_debug(), text.trim_end()));
 }
 
 fn format(py: Python<'_>, error: &PyErr) -> PyResult<String> {

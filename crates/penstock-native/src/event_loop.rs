@@ -131,7 +131,7 @@ pub struct EventLoop {
     next_sweep: Option<Instant>,
     accept_again: Option<Instant>,
     is_stopping: bool,
-    /// Bytes of responses in memory that clients have not read: counted at each sweep, estimated between.
+    /// Bytes of responses in memory that clients have not read.
     unread: usize,
 }
 
@@ -313,6 +313,7 @@ impl EventLoop {
         if let Some(request) = connection.request.take() {
             self.recycle(request);
         }
+        self.count_unread(&mut connection, 0);
         if let Some(slot) = self.slots.get_mut(connection.slot as usize) {
             slot.wire = None;
             slot.connection = None;
@@ -469,6 +470,7 @@ impl EventLoop {
             ended: false,
             close: false,
             used: false,
+            unread: 0,
             deadline: self.now + self.hub.settings.head_timeout,
             began: self.now,
         });
@@ -775,16 +777,15 @@ impl EventLoop {
 
     /// Sends what is complete; afterwards the connection is ready for its next request, or is closed.
     fn send(&mut self, mut connection: Box<Connection>) {
-        let mut output = connection.wire.output();
+        let wire = connection.wire.clone();
+        let mut output = wire.output();
         let before = output.total_sent;
-        let flushed = output.flush(wire_fd(&connection.wire));
+        let flushed = output.flush(wire_fd(&wire));
         let sent = output.total_sent - before;
         output.has_begun &= flushed != Ok(Flushed::Whole);
-        if flushed == Ok(Flushed::Partly) {
-            self.unread += output.held_in_memory();
-            if self.unread > MOST_UNREAD {
-                self.put_aside(&mut output);
-            }
+        self.count_unread(&mut connection, output.held_in_memory());
+        if self.unread > MOST_UNREAD && flushed == Ok(Flushed::Partly) {
+            self.put_aside(&mut connection, &mut output);
         }
         drop(output);
         self.hub.scoreboard.add(Counter::BytesOut, sent);
@@ -803,11 +804,15 @@ impl EventLoop {
         }
     }
 
+    fn count_unread(&mut self, connection: &mut Connection, held: usize) {
+        self.unread = self.unread - connection.unread + held;
+        connection.unread = held;
+    }
+
     /// Moves what a client does not read from memory to a file.
-    fn put_aside(&mut self, output: &mut Output) {
-        let held = output.held_in_memory();
+    fn put_aside(&mut self, connection: &mut Connection, output: &mut Output) {
         match output.spill(&self.hub.settings.temp_dir) {
-            Ok(()) => self.unread = self.unread.saturating_sub(held),
+            Ok(()) => self.count_unread(connection, 0),
             Err(error) => self.hub.log_full_disk(&error),
         }
     }
@@ -908,19 +913,15 @@ impl EventLoop {
 
     /// Responses that have been waiting for their readers since the last sweep go to files where they are large.
     fn put_slow_responses_aside(&mut self) {
-        self.unread = 0;
-        for index in 0..self.slots.len() {
-            let Some(connection) = self.slots[index].connection.as_ref() else { continue };
-            if connection.phase != Phase::Sending || self.held.contains(&(index as u32)) {
+        for index in 0..self.slots.len() as u32 {
+            let is_slow = |connection: &Connection| connection.unread > self.hub.settings.response_memory;
+            if !self.slots[index as usize].connection.as_deref().is_some_and(is_slow) {
                 continue;
             }
+            let Some(mut connection) = self.take(index) else { continue };
             let wire = connection.wire.clone();
-            let mut output = wire.output();
-            let held = output.held_in_memory();
-            self.unread += held;
-            if held > self.hub.settings.response_memory {
-                self.put_aside(&mut output);
-            }
+            self.put_aside(&mut connection, &mut wire.output());
+            self.put_back(connection);
         }
     }
 

@@ -11,6 +11,7 @@ use crate::scoreboard::{Counter, Latency, Scoreboard, SlotRef, ThreadCell};
 use crate::static_files::StaticFiles;
 use penstock_http::forwarded::Trust;
 use penstock_http::Limits;
+use pyo3::prelude::*;
 use rustix::event::{eventfd, EventfdFlags};
 use rustix::process::{getpid, kill_process, Signal};
 use rustix::time::{clock_gettime, ClockId};
@@ -123,6 +124,9 @@ pub struct Hub {
     pub files: StaticFiles,
     pub access_log: Option<AccessLog>,
     error_log: OwnedFd,
+    /// Penstock's journal: level and text.
+    journal: Option<Py<PyAny>>,
+    messages: Mutex<Vec<(&'static str, String)>>,
     pub scoreboard: SlotRef,
     _scoreboard_memory: Scoreboard,
     returned: Mutex<Vec<Returned>>,
@@ -146,6 +150,7 @@ impl Hub {
         files: StaticFiles,
         access_log: Option<AccessLog>,
         error_log: OwnedFd,
+        journal: Option<Py<PyAny>>,
         scoreboard: Scoreboard,
         slot: usize,
     ) -> io::Result<Self> {
@@ -157,6 +162,8 @@ impl Hub {
             files,
             access_log,
             error_log,
+            journal,
+            messages: Mutex::default(),
             scoreboard: scoreboard.slot(slot).ok_or(io::ErrorKind::InvalidInput)?,
             _scoreboard_memory: scoreboard,
             returned: Mutex::default(),
@@ -270,22 +277,36 @@ impl Hub {
         }
     }
 
-    /// Writes an error with its details to the error log, in one write, so that workers do not mix their lines.
-    pub fn log_error(&self, text: &str) {
-        let date = httpdate::fmt_http_date(SystemTime::now());
-        let line = format!("{date} [error] worker {}: {text}", std::process::id());
-        // A log that cannot be written must not stop a request.
-        let _ = rustix::io::write(&self.error_log, line.as_bytes());
+    /// Writes to the error log from a thread that has Python: by Penstock's journal, or by itself where there is none.
+    pub fn log(&self, py: Python<'_>, level: &str, text: &str) {
+        let written = self.journal.as_ref().map(|journal| journal.call1(py, (level, text)));
+        if !matches!(written, Some(Ok(_))) {
+            let line = format!("{level}: {text}\n");
+            // A log that cannot be written must not stop a request.
+            let _ = rustix::io::write(&self.error_log, line.as_bytes());
+        }
+    }
+
+    /// Has the main thread write to the error log.
+    pub fn log_without_python(&self, level: &'static str, text: String) {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner).push((level, text));
+        self.wake_main();
+    }
+
+    /// What was to be logged since the last time.
+    pub fn take_messages(&self) -> Vec<(&'static str, String)> {
+        std::mem::take(&mut *self.messages.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A response could not be put aside for a slow reader; its thread has to wait instead. Said once a worker.
     pub fn log_full_disk(&self, error: &io::Error) {
         if !self.has_logged_full_disk.swap(true, Ordering::Relaxed) {
             let directory = self.settings.temp_dir.display();
-            self.log_error(&format!(
-                "no temporary file can be written in {directory}: {error}; threads wait for slow readers now\n\
-                 hint: free space there, or set temp_dir\n"
-            ));
+            let text = format!(
+                "no temporary file can be written in {directory}: {error}; threads wait for slow readers now; \
+                 hint: free space there, or set temp_dir"
+            );
+            self.log_without_python("error", text);
         }
     }
 
