@@ -396,8 +396,8 @@ impl EventLoop {
     fn collect_returned(&mut self) -> bool {
         let mut returned = std::mem::take(&mut *self.hub.returned());
         let any = !returned.is_empty();
-        for Returned { mut job, measured } in returned.drain(..) {
-            self.routes.record(job.request.shape, measured);
+        for Returned { mut job, measured, was_overdue } in returned.drain(..) {
+            self.routes.record(job.request.shape, measured, was_overdue);
             job.end_stream();
             let Job { mut connection, request } = job;
             self.recycle(request);

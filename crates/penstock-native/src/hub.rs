@@ -105,6 +105,8 @@ fn seconds(name: &str, value: f64) -> Result<Duration, String> {
 pub struct Returned {
     pub job: Job,
     pub measured: Measured,
+    /// The loop was taken away from its thread meanwhile.
+    pub was_overdue: bool,
 }
 
 /// A late call, to be told to the person who reads the log.

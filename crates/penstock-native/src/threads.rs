@@ -9,7 +9,7 @@ use crate::connection::Job;
 use crate::event_loop::{EventLoop, Patience};
 use crate::hub::{Hub, Returned};
 use crate::raw;
-use crate::routes::{Measured, Plan};
+use crate::routes::{Cpu, Measured, Plan};
 use crate::scoreboard::{Counter, ThreadCell};
 use crate::wsgi::{Application, Call};
 use pyo3::prelude::*;
@@ -32,6 +32,9 @@ const STACK: usize = 8 * 1024 * 1024;
 
 /// Calls that are expected to take longer, in microseconds, do not keep a finished response waiting.
 const LONG_FOR_A_BATCH: f32 = 1_000.0;
+
+/// Stands for a shape where the loop is not lent for a call.
+const NO_CALL: u64 = u64::MAX;
 
 /// What a follower is woken for.
 #[derive(Clone, Copy, Debug)]
@@ -238,8 +241,9 @@ impl Crew {
         }
     }
 
-    /// Lets go of the loop. From now on the warden watches how long nobody has it.
-    fn lend(&self, event_loop: MutexGuard<'_, EventLoop>, now: Instant) {
+    /// Lets go of the loop, for a call of a route of this shape. From now on the warden watches how long nobody has it.
+    fn lend(&self, event_loop: MutexGuard<'_, EventLoop>, now: Instant, shape: Option<u64>) {
+        self.lent_shape.store(shape.unwrap_or(NO_CALL), Ordering::Relaxed);
         self.lent_at.store(self.hub.nanoseconds(now), Ordering::Release);
         drop(event_loop);
     }
@@ -259,7 +263,7 @@ impl Crew {
             }
             if event_loop.has_jobs() {
                 self.waits_for_python.store(true, Ordering::Release);
-                self.lend(event_loop, Instant::now());
+                self.lend(event_loop, Instant::now(), None);
                 self.wake_warden();
                 return Polled::Jobs;
             }
@@ -299,7 +303,7 @@ impl Crew {
                     now = Instant::now();
                     continue;
                 }
-                self.lend(event_loop, Instant::now());
+                self.lend(event_loop, Instant::now(), None);
                 return Worked::NothingLeft;
             };
             let shape = job.request.shape;
@@ -313,29 +317,28 @@ impl Crew {
                 }
                 event_loop.flush_held();
                 let next = self.term.fetch_add(1, Ordering::Release) + 1;
-                self.lend(event_loop, now);
+                self.lend(event_loop, now, None);
                 self.appoint(next);
                 let (job, measured, _) = self.call(py, station, job, queued, now, wants_cpu);
-                self.return_job(py, job, measured);
+                self.return_job(py, job, measured, false);
                 self.serve_waiting(py, station);
                 return Worked::GaveAway;
             }
             if event_loop.routes.expected(shape) >= LONG_FOR_A_BATCH {
                 event_loop.flush_held();
             }
-            self.lent_shape.store(shape, Ordering::Relaxed);
-            self.lend(event_loop, now);
+            self.lend(event_loop, now, Some(shape));
             let (job, measured, end) = self.call(py, station, job, queued, now, wants_cpu);
             match self.take_loop(term) {
                 Some(mine) => event_loop = mine,
                 None => {
-                    self.return_job(py, job, measured);
+                    self.return_job(py, job, measured, true);
                     return Worked::Lost;
                 }
             }
             self.lent_at.store(0, Ordering::Release);
             now = end;
-            event_loop.routes.record(shape, measured);
+            event_loop.routes.record(shape, measured, false);
             event_loop.finish(now, job);
             if event_loop.must_flush(now) {
                 event_loop.flush_held();
@@ -379,12 +382,12 @@ impl Crew {
             };
             let Some((queued, job)) = next else { return };
             let (job, measured, _) = self.call(py, station, job, queued, now, true);
-            self.return_job(py, job, measured);
+            self.return_job(py, job, measured, false);
         }
     }
 
     /// Sends a response from this thread and gives the connection back to the loop.
-    fn return_job(&self, py: Python<'_>, job: Job, measured: Measured) {
+    fn return_job(&self, py: Python<'_>, job: Job, measured: Measured, was_overdue: bool) {
         py.detach(|| {
             let mut output = job.connection.wire.output();
             let before = output.total_sent;
@@ -392,7 +395,7 @@ impl Crew {
             let _ = output.flush(job.connection.wire.socket.as_fd());
             self.hub.scoreboard.add(Counter::BytesOut, output.total_sent - before);
             drop(output);
-            self.hub.give_back(Returned { job, measured });
+            self.hub.give_back(Returned { job, measured, was_overdue });
         });
     }
 
@@ -406,7 +409,7 @@ impl Crew {
         begin: Instant,
         wants_cpu: bool,
     ) -> (Job, Measured, Instant) {
-        let cpu_before = wants_cpu.then(thread_cpu_time);
+        let cpu_before = wants_cpu.then(cpu_times);
         station.cell.begin(job.request.method(), job.request.path(), self.hub.monotonic(begin));
         let watched = &self.hub.calls[station.index];
         let nanoseconds = self.hub.nanoseconds(begin);
@@ -419,7 +422,11 @@ impl Crew {
             raw::clear_exception_of(py, watched.ident.load(Ordering::Relaxed));
         }
         let wall = end.saturating_duration_since(begin);
-        let cpu = cpu_before.map(|before| thread_cpu_time().saturating_sub(before));
+        let cpu = cpu_before.map(|(own_before, all_before)| {
+            let (own, all) = cpu_times();
+            let own = own.saturating_sub(own_before);
+            Cpu { own, others: all.saturating_sub(all_before).saturating_sub(own) }
+        });
         (job, Measured { wall, cpu }, end)
     }
 
@@ -477,13 +484,14 @@ impl Crew {
             event_loop.turn(Patience::None);
             return;
         }
-        // Others of this route may be next in the queue: what is known of this call so far must keep them from taking
-        // one thread after the other in the same way.
-        let so_far = Measured { wall: WARDEN_TICK, cpu: Some(Duration::ZERO) };
-        event_loop.routes.record(self.lent_shape.load(Ordering::Relaxed), so_far);
+        // Others of this route may be next in the queue: they must not take one thread after the other in the same way.
+        let shape = self.lent_shape.load(Ordering::Relaxed);
+        if shape != NO_CALL {
+            event_loop.routes.note_overdue(shape);
+        }
         let term = self.term.fetch_add(1, Ordering::Release) + 1;
         self.occupied.fetch_add(1, Ordering::SeqCst);
-        self.lend(event_loop, Instant::now());
+        self.lend(event_loop, Instant::now(), None);
         if self.appoint(term) {
             return;
         }
@@ -538,7 +546,11 @@ fn thread_ident(py: Python<'_>) -> u64 {
     py.import("threading").and_then(|threading| threading.call_method0("get_ident")?.extract()).unwrap_or(0)
 }
 
-fn thread_cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+/// CPU time of this thread, and of the whole process.
+fn cpu_times() -> (Duration, Duration) {
+    let read = |clock| {
+        let time = clock_gettime(clock);
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    };
+    (read(ClockId::ThreadCPUTime), read(ClockId::ProcessCPUTime))
 }
