@@ -9,8 +9,13 @@ from penstock.sockets import Listener
 
 
 def announce(config: Config, listeners: list[Listener], workers: int, threads: int, facts: Mapping[str, Any]) -> None:
-    """Writes the block to the log's place."""
-    log.journal.put(block(lines(config, listeners, workers, threads, facts), log.journal.colour))
+    """Writes the block to the log's place; a line for each fact when the log is for programs."""
+    rows = lines(config, listeners, workers, threads, facts)
+    if log.journal.is_for_people:
+        log.journal.put(block(rows, log.journal.colour))
+        return
+    for label, value, reason in rows:
+        log.info(f"{label}: {value}" + (f" ({reason})" if reason else ""))
 
 
 def lines(

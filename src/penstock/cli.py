@@ -12,6 +12,29 @@ from penstock.errors import ConfigurationError, PenstockError, UsageError, neare
 from penstock.kinds import Flag
 from penstock.settings import TABLE, Setting
 
+# The commands that talk to a supervisor: help, and description.
+CONTROLS = {
+    "status": ("show what a running supervisor does", "Shows the workers, and how they do."),
+    "reload": (
+        "load the code and the configuration anew",
+        "Loads the code and the configuration anew. Prints the error and ends with 1 when the new code does not work; "
+        "the old code serves on then.",
+    ),
+    "rollback": (
+        "return to the code before the last reload",
+        "Has the generation before the last reload serve again.",
+    ),
+    "stop": ("stop a supervisor", "Stops gracefully, and waits for the end. Stops at once when asked a second time."),
+    "scale": ("change the number of workers", "Changes the number of workers, until the configuration changes it."),
+    "reopen-logs": ("open the log files anew", "Opens the log files anew, after they were rotated."),
+    "top": ("watch a running supervisor", "Shows workers and threads, and draws them anew each second."),
+    "stacks": ("show where every thread is", "Shows where every Python thread of every worker is."),
+    "upgrade": (
+        "hand over to a new supervisor",
+        "Starts Penstock anew, perhaps in another version, and hands the sockets over to it when it serves.",
+    ),
+}
+
 
 class Parser(argparse.ArgumentParser):
     """argparse, with our way of saying what is wrong."""
@@ -75,6 +98,23 @@ def build_parser(words: Sequence[str]) -> Parser:
     explaining.add_argument("--json", action="store_true", help="as JSON, for programs")
     for command in (serving, explaining):
         add_settings(command)
+    for name, (help, description) in CONTROLS.items():
+        controlling = commands.add_parser(
+            name, help=help, description=description, formatter_class=formatter, allow_abbrev=False
+        )
+        controlling.set_defaults(run=control, command=name)
+        if name == "status":
+            controlling.add_argument("--json", action="store_true", help="as JSON, for programs")
+        if name == "top":
+            controlling.add_argument("--once", action="store_true", help="print one page, and end")
+        if name == "scale":
+            controlling.add_argument("workers", type=int, metavar="N", help="so many workers from now on")
+        for flag, metavar, text in (
+            ("--control", "PATH", "the supervisor's control socket (default: that of the project here)"),
+            ("--chdir", "DIR", "the project's directory (default: the working directory)"),
+            ("--config", "FILE", "the file that `penstock serve` was given"),
+        ):
+            controlling.add_argument(flag, metavar=metavar, default=argparse.SUPPRESS, help=text)
     return parser
 
 
@@ -132,18 +172,49 @@ def serve(options: Mapping[str, Any]) -> int:
     from penstock.processes import play  # noqa: PLC0415 (each command imports what it needs)
     from penstock.supervisor.process import Supervisor  # noqa: PLC0415
 
-    config = load(options, os.environ, os.getcwd())
+    start = working_directory()
+    # `python -m penstock` puts it first: the application's own directory is found anew at each reload instead.
+    if sys.path[0] == os.getcwd():
+        del sys.path[0]
+    config = load(options, os.environ, start)
     try:
-        log.journal.open(config.error_log, config.log_level)
+        log.journal.open(config.error_log, config.log_level, config.log_format)
     except OSError as error:
         raise ConfigurationError(f"error_log {config.error_log} cannot be opened: {error.strerror}") from error
-    return play(Supervisor(config, options, os.getcwd()).run)
+    if config.log_config:
+        from penstock.log_config import hand_over  # noqa: PLC0415 (off by default, and 15 ms)
+
+        log.journal.handover = hand_over(config.log_config, config.log_level, config.directory)
+    return play(Supervisor(config, options, start).run)
 
 
 def explain(options: Mapping[str, Any]) -> int:
     """Prints the configuration with its origins."""
     from penstock.explain import explain as show  # noqa: PLC0415
 
-    config = load({name: value for name, value in options.items() if name != "json"}, os.environ, os.getcwd())
+    config = load({name: value for name, value in options.items() if name != "json"}, os.environ, working_directory())
     print(show(config, os.environ, as_json=options["json"], has_colour=log.has_colour(1)))
     return 0
+
+
+def control(options: Mapping[str, Any]) -> int:
+    """Has a running supervisor do something, and prints what it says."""
+    from penstock.admin.client import run  # noqa: PLC0415
+
+    named = {name: options[name] for name in ("control", "chdir", "config") if name in options}
+    config = load(named, os.environ, working_directory())
+    if options["command"] == "top":
+        from penstock.admin.top import watch  # noqa: PLC0415
+
+        return watch(config, options["once"])
+    print(run(options, config), end="")
+    return 0
+
+
+def working_directory() -> str:
+    """The working directory by the name under which it was entered: a link to a release may lead elsewhere later."""
+    name = os.environ.get("PWD", "")
+    try:
+        return name if os.path.isabs(name) and os.path.samefile(name, ".") else os.getcwd()
+    except OSError:
+        return os.getcwd()

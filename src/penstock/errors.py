@@ -54,6 +54,16 @@ class CannotBind(PenstockError):  # noqa: N818 (it says what happened)
     exit_code = 3
 
 
+class RequestTimeout(BaseException):
+    """Raised in a view whose deadline has passed: the client has had its 504, and the thread shall come back.
+
+    No `Exception`, so that `except Exception:` in a loop that tries again does not keep the thread for ever.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("the request has passed its deadline (the setting timeout)")
+
+
 KINDS = {kind.__name__: kind for kind in (UsageError, ConfigurationError, AppNotFound, AppFailed, CannotBind)}
 
 

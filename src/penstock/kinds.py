@@ -119,6 +119,27 @@ class Count(Kind):
         return {"anyOf": [number, {"const": "auto"}]} if self.auto else number
 
 
+class Workers(Count):
+    """A number of processes, "auto", or a range within which it follows the load: "2..8"."""
+
+    def __init__(self, maximum: int) -> None:
+        super().__init__(1, maximum, auto=True)
+        self.forms = f'a whole number from 1 to {maximum}, a range like "2..8", or "auto"'
+        self.metavar = "N|N..N|auto"
+
+    def read(self, value: object, base: str) -> int | str:
+        least, dots, most = str(value).partition("..")
+        if not dots:
+            return super().read(value, base)
+        low, high = (int(super(Workers, self).read(part, base)) if part != "auto" else 0 for part in (least, most))
+        if not 0 < low <= high:
+            raise ValueError(f"expected {self.forms}")
+        return f"{low}..{high}" if low < high else low
+
+    def schema(self) -> dict[str, Any]:
+        return {"anyOf": [*super().schema()["anyOf"], {"type": "string", "pattern": r"^[0-9]+\.\.[0-9]+$"}]}
+
+
 class Measure(Kind):
     """A number with a unit. The smallest unit is what the value is kept in, and what a bare number means."""
 
@@ -213,6 +234,35 @@ class Address(Kind):
         # "8000" stays on this machine; ":8000" is asked for in so many words, and means every IPv4 address.
         host = "127.0.0.1" if match[1] is None else match[1] or "0.0.0.0"
         return f"{host}:{int(match[2])}"
+
+
+class Server(Kind):
+    """Where another server is asked or told something."""
+
+    forms = "host:port or [v6]:port"
+    metavar = "HOST:PORT"
+
+    def read(self, value: object, base: str) -> str:
+        text: str = super().read(value, base)
+        match = re.fullmatch(r"(?:\[[0-9A-Fa-f:.%\w]+\]|[^\[\]:/\s]+):([0-9]{1,5})", text)
+        if text and (not match or not 0 < int(match[1]) < 65536):
+            raise ValueError(f"expected {self.forms}")
+        return text
+
+
+class LogConfig(Kind):
+    """A dictionary for logging.config.dictConfig: where it is."""
+
+    forms = "a path to a .json or .toml file, or module:attribute"
+    metavar = "FILE|MODULE:NAME"
+
+    def read(self, value: object, base: str) -> str:
+        text: str = super().read(value, base)
+        if text.endswith((".json", ".toml")):
+            return Path().read(text, base)
+        if text and not re.fullmatch(r"[\w.]+:\w+", text):
+            raise ValueError(f"expected {self.forms}")
+        return text
 
 
 class Listing(Kind):

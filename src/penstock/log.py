@@ -1,12 +1,17 @@
 """Penstock's own lines: one event, one line, with the time and a level. Not for the application's logging.
 
-The lines go to one descriptor that every process inherits. Only the continuation of a traceback is indented below
-its line. The logging package is not used: it costs 10 ms of every start.
+The lines go to one descriptor that every process inherits, opened to append: so a file may be truncated under it. As
+text, only the continuation of a traceback is indented below its line; as JSON, each event is one object. The logging
+package is not used unless log_config asks for it: it costs 10 ms of every start.
 """
 
 import contextlib
 import os
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from penstock.log_config import Handover
 
 LEVELS = ("debug", "info", "warning", "error")
 COLOURS = {"debug": "2", "info": "32", "warning": "33", "error": "31"}
@@ -20,17 +25,27 @@ class Journal:
         self.fd = 2
         self.level = LEVELS.index("info")
         self.colour = False
+        self.is_json = False
+        self.handover: Handover | None = None  # to Python's logging
 
-    def open(self, path: str, level: str) -> None:
+    @property
+    def is_for_people(self) -> bool:
+        """Whether a block of aligned lines has a place in it."""
+        return not self.is_json and not self.handover
+
+    def open(self, path: str, level: str, form: str = "text") -> None:
         """Writes to `path`, or to standard error for "-". OSError when it cannot be opened."""
         self.level = LEVELS.index(level)
         self.path = path
+        self.is_json = form == "json"
         if path != "-":
             self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self.colour = has_colour(self.fd)
 
     def reopen(self) -> None:
         """Opens the path anew under the same descriptor, after the file was rotated; keeps the old one if it must."""
+        if self.handover:
+            self.handover.reopen()
         if self.path == "-":
             return
         try:
@@ -42,8 +57,14 @@ class Journal:
         os.close(fd)
 
     def write(self, level: str, message: str) -> None:
-        """Writes one line (and what `message` has after its first newline, indented)."""
-        if LEVELS.index(level) >= self.level:
+        """Writes one line; what `message` has after its first newline is indented below it, or stays in the JSON."""
+        if LEVELS.index(level) < self.level:
+            return
+        if self.handover:
+            self.handover.write(level, message)
+        elif self.is_json:
+            self.put(json_line(level, message, time.time(), os.getpid()))
+        else:
             stamp = time.strftime("%Y-%m-%d %H:%M:%S %z")
             shown = f"\x1b[{COLOURS[level]}m{level:7}\x1b[0m" if self.colour else f"{level:7}"
             self.put(f"{stamp} {shown} " + message.replace("\n", "\n    ") + "\n")
@@ -55,6 +76,14 @@ class Journal:
         with contextlib.suppress(OSError):
             while data:
                 data = data[os.write(self.fd, data) :]
+
+
+def json_line(level: str, message: str, now: float, pid: int) -> str:
+    """One event as an object on a line; `now` is the time in seconds since 1970."""
+    import json  # noqa: PLC0415 (only with log_format json)
+
+    stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1000):03}Z"
+    return json.dumps({"time": stamp, "level": level, "pid": pid, "message": message}, ensure_ascii=False) + "\n"
 
 
 def has_colour(fd: int) -> bool:

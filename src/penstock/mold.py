@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from penstock import app, capacity, log
 from penstock._native import Scoreboard
+from penstock.boot import boot_deadline
 from penstock.config import Config, load
 from penstock.errors import PenstockError
 from penstock.processes import Channel, Forked, describe_status, give_back_memory, signals_blocked
 from penstock.settings import TABLE
 from penstock.sockets import Listener
+from penstock.supervisor.limits import limits_of
 from penstock.supervisor.signals import do_nothing
 from penstock.worker import Worker
 
@@ -46,11 +48,13 @@ class Mold:
         listeners: list[Listener],
         scoreboard: Scoreboard,
         lifeline: int,
+        stacks: int,
         channel: Channel,
     ) -> None:
         self.config, self.arguments, self.start = config, arguments, start
         self.generation, self.preload = generation, preload
-        self.listeners, self.scoreboard, self.lifeline, self.channel = listeners, scoreboard, lifeline, channel
+        self.listeners, self.scoreboard, self.lifeline = listeners, scoreboard, lifeline
+        self.stacks, self.channel = stacks, channel
         self.site: Site | None = None
 
     def run(self) -> int:
@@ -60,16 +64,22 @@ class Mold:
         try:
             if self.generation > 1:
                 self.config = self.read_configuration()
+            self.preload = self.preload and self.config.preload != "never"
             if self.preload:
-                self.site = self.load_site()
+                with boot_deadline(self.config.boot_timeout):
+                    self.site = self.load_site()
+            facts = self.facts()
         except PenstockError as error:
             self.channel.send({"event": "failed"} | error.to_message())
             leave(error.exit_code)
         threads = other_threads()
+        if threads and self.config.preload == "always":
+            log.warning(f"forking beside threads ({', '.join(threads)}), because preload = always: workers lack them")
+            threads = []
         # Everything that is here now is shared with the workers; collecting garbage must not write to it.
         gc.freeze()
         give_back_memory()
-        self.channel.send({"event": "loaded", "threads": threads} | self.facts())
+        self.channel.send({"event": "loaded", "threads": threads} | facts)
         if threads:
             leave(0)
         while command := self.channel.receive():
@@ -110,19 +120,17 @@ class Mold:
 
     def facts(self) -> dict[str, Any]:
         """What the supervisor wants to know and to show."""
-        workers = capacity.count_cpus() if self.config.workers == "auto" else self.config.workers
-        facts = {"workers": workers, "graceful_timeout": self.config.graceful_timeout}
-        if not self.site:
-            return facts
-        found, loaded = self.site.found, self.site.loaded
+        facts: dict[str, Any] = {"limits": limits_of(self.config)._asdict(), "is_preloaded": self.preload}
+        site = self.site
+        found = site.found if site else app.find(self.config, os.environ)
         return facts | {
-            "name": loaded.name,
-            "rule": loaded.rule,
+            "name": site.loaded.name if site else name_of(found),
+            "rule": site.loaded.rule if site else found.rule,
             "directory": found.directory,
-            "settings": found.settings if loaded.uses_django else "",
+            "settings": found.settings if not site or site.loaded.uses_django else "",
             "settings_origin": found.settings_origin,
-            "mounts": self.site.mounts,
-            "warnings": self.site.warnings,
+            "mounts": site.mounts if site else [],
+            "warnings": site.warnings if site else [],
         }
 
     def fork_worker(self, number: int, workers: int) -> None:
@@ -154,6 +162,13 @@ class Mold:
             self.channel.send({"event": "forked", "number": number, "pid": pid})
             leave(0)
         raise Forked(Worker(self, number, workers).run)
+
+
+def name_of(found: app.Found) -> str:
+    """What is known of an application's name before it is loaded."""
+    if not found.module:
+        return f"WSGI_APPLICATION of {found.settings}"
+    return f"{found.module}:{found.attribute}" if found.attribute else found.module
 
 
 def prepare_django(site: Site) -> None:

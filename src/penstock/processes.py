@@ -15,6 +15,9 @@ Message = dict[str, Any]
 # net.core.wmem_default (212,992 bytes): texts are cut well below it.
 LARGEST_TEXT = 64 * 1024
 
+# Where a supervisor finds what an older one hands over to it; see supervisor/upgrade.py.
+INHERITED = "PENSTOCK_INHERITED"
+
 
 class Forked(BaseException):
     """Raised in a new process, to leave the parent's frames behind before it takes up its own role."""
@@ -100,6 +103,15 @@ def give_back_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim:
         trim(0)
+
+
+def memory_of(pid: int) -> int:
+    """The proportional set size of a process in bytes: shared pages count in equal parts. 0 when nobody may know."""
+    try:
+        with open(f"/proc/{pid}/smaps_rollup") as file:
+            return next((int(line.split()[1]) * 1024 for line in file if line.startswith("Pss:")), 0)
+    except OSError:
+        return 0
 
 
 def become_subreaper() -> None:

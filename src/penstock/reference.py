@@ -1,6 +1,7 @@
-"""Writes what is generated from the settings table: `python -m penstock.reference docs/reference`.
+"""Writes what is generated from the tables of settings and metrics: `python -m penstock.reference docs/reference`.
 
-Two files: settings.md for people, penstock.schema.json for editors. A test checks that the checked-in ones are fresh.
+settings.md and metrics.md are for people, penstock.schema.json is for editors. A test checks that the checked-in
+ones are fresh.
 """
 
 import json
@@ -9,12 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from penstock.admin import metrics
 from penstock.settings import TABLE, Setting
 
 
 def files() -> dict[str, str]:
     """The text of each generated file, by name."""
-    return {"settings.md": page(), "penstock.schema.json": json.dumps(schema(), indent=2) + "\n"}
+    return {
+        "settings.md": page(),
+        "metrics.md": metrics.page(),
+        "penstock.schema.json": json.dumps(schema(), indent=2) + "\n",
+    }
 
 
 def schema() -> dict[str, Any]:

@@ -6,7 +6,22 @@ Nothing here reads a file or looks at the machine; config.py does. A setting tha
 from collections.abc import Mapping
 from typing import Any
 
-from penstock.kinds import Address, Choice, Count, Duration, Flag, Folders, Kind, Listing, Path, Rate, Size
+from penstock.kinds import (
+    Address,
+    Choice,
+    Count,
+    Duration,
+    Flag,
+    Folders,
+    Kind,
+    Listing,
+    LogConfig,
+    Path,
+    Rate,
+    Server,
+    Size,
+    Workers,
+)
 
 
 class Setting:
@@ -54,6 +69,7 @@ BODIES = ("site", "Bodies and responses")
 PROXIES = ("server", "Proxies in front")
 FILES = ("site", "Static and protected files")
 LOGS = ("server", "Logs and the process")
+MONITORING = ("server", "Monitoring")
 
 # Longer than a day is surely a slip of a unit.
 DAY = 86400
@@ -94,6 +110,46 @@ TABLE = (
         reloads=False,
     ),
     Setting(
+        APPLICATION,
+        "preload",
+        Choice("auto", "always", "never"),
+        "auto",
+        "Loads the application once, before the workers are forked",
+        why="auto: unless loading it starts threads, which do not survive a fork. never: each worker loads it.",
+    ),
+    Setting(
+        APPLICATION,
+        "boot_timeout",
+        Duration(0.1, DAY),
+        "60s",
+        "Time for the application to load, and for a worker to become ready",
+        why="A new generation that hangs while it is loaded is given up then; the old one serves on.",
+    ),
+    Setting(
+        APPLICATION,
+        "probe",
+        Kind("URL"),
+        "",
+        "A worker must answer a GET of this path with a status below 500 before it takes requests",
+        why="So a reload whose code loads and cannot answer fails, and the old code serves on.",
+    ),
+    Setting(
+        APPLICATION,
+        "probe_host",
+        Kind("HOST"),
+        "",
+        "The Host of the probe",
+        why="Without it: the first name in Django's ALLOWED_HOSTS, or localhost.",
+    ),
+    Setting(
+        APPLICATION,
+        "keep_previous",
+        Flag(),
+        True,
+        "Keeps the generation before a reload in memory, for `penstock rollback`",
+        why="It costs what the new generation's code does not share with it; `penstock status` shows how much.",
+    ),
+    Setting(
         ADDRESS,
         "bind",
         Listing(Address()),
@@ -113,12 +169,19 @@ TABLE = (
         reloads=False,
     ),
     Setting(
+        ADDRESS,
+        "health_path",
+        Kind("PATH"),
+        "",
+        "Answers this path with 200 from the engine, also when every thread is busy; nothing: the application does",
+    ),
+    Setting(
         WORKERS,
         "workers",
-        Count(1, 1024, auto=True),
+        Workers(1024),
         "auto",
         "Worker processes",
-        why="auto: the CPUs that affinity and the cgroup's quota allow, at least 1.",
+        why="auto: the CPUs that affinity and the cgroup's quota allow, at least 1. 2..8: as many as the load needs.",
         short="-w",
     ),
     Setting(
@@ -154,6 +217,59 @@ TABLE = (
         "5s",
         "Time that a request may wait for a thread before it gets 503",
         why="People have left after five seconds; work for nobody only makes the others wait.",
+    ),
+    Setting(
+        WORKERS,
+        "timeout",
+        Duration(0, DAY),
+        "30s",
+        "Time that the application has for a request, else 504; 0s: any",
+        why="Each piece of a streamed response begins it anew. The log shows where the thread was.",
+    ),
+    Setting(
+        WORKERS,
+        "timeout_grace",
+        Duration(0, DAY),
+        "5s",
+        "Time that a thread has to stop after its deadline; then its worker is replaced",
+    ),
+    Setting(
+        WORKERS,
+        "slow_request_log",
+        Duration(0, DAY),
+        "0s",
+        "Logs where a thread is when its request takes longer; 0s: off",
+    ),
+    Setting(
+        WORKERS,
+        "max_requests",
+        Count(0, 10**12 - 1),
+        0,
+        "Replaces a worker after so many requests; 0: never",
+        why="Against memory that leaks. Workers are replaced one by one, each when the next one is ready.",
+    ),
+    Setting(
+        WORKERS,
+        "max_requests_jitter",
+        Count(0, 10**12 - 1),
+        0,
+        "Adds up to so many to max_requests, by chance",
+    ),
+    Setting(WORKERS, "max_lifetime", Duration(0, 366 * DAY), "0s", "Replaces a worker after such a time; 0s: never"),
+    Setting(
+        WORKERS,
+        "max_memory",
+        Size(0, 2**50),
+        "0B",
+        "Replaces a worker that uses more memory (PSS), when its requests are finished; 0B: any",
+        why="PSS counts memory that processes share in equal parts.",
+    ),
+    Setting(
+        WORKERS,
+        "max_memory_hard",
+        Size(0, 2**50),
+        "0B",
+        "Kills a worker that uses more memory (PSS) at once; 0B: any",
     ),
     Setting(
         CLIENTS,
@@ -338,10 +454,68 @@ TABLE = (
     ),
     Setting(
         LOGS,
+        "log_format",
+        Choice("text", "json"),
+        "text",
+        "How Penstock writes its own lines: for people, or one JSON object for each event",
+        reloads=False,
+    ),
+    Setting(
+        LOGS,
+        "log_config",
+        LogConfig(),
+        "",
+        "Hands Penstock's own lines to Python's logging, set up by this dictConfig, as the logger penstock",
+        why="The supervisor imports the module too: keep it apart from the application.",
+        reloads=False,
+    ),
+    Setting(
+        LOGS,
+        "request_id",
+        Flag(),
+        False,
+        "Gives each request an X-Request-ID, unless a trusted proxy has, and tells it to the application and the log",
+    ),
+    Setting(
+        LOGS,
+        "control",
+        Path(special=("auto", "off")),
+        "auto",
+        "The socket through which `penstock status` and the other commands talk to the supervisor; off: none",
+        why="auto: in XDG_RUNTIME_DIR, /run/penstock or the temporary directory. Only its owner and root may use it.",
+        reloads=False,
+    ),
+    Setting(
+        LOGS,
         "pid_file",
         Path(),
         "",
         "Where to write the supervisor's process id",
+        reloads=False,
+    ),
+    Setting(
+        MONITORING,
+        "admin_bind",
+        Listing(Address()),
+        [],
+        "Addresses for /live, /ready, /startup, /metrics and /status, answered by the supervisor",
+        why="Who reaches them may read them: choose an address that the public cannot reach.",
+        reloads=False,
+    ),
+    Setting(
+        MONITORING,
+        "statsd",
+        Server(),
+        "",
+        "Sends the metrics to this StatsD server, over UDP, every ten seconds",
+        reloads=False,
+    ),
+    Setting(
+        MONITORING,
+        "statsd_prefix",
+        Kind("NAME"),
+        "penstock",
+        "The first part of the names that StatsD gets",
         reloads=False,
     ),
 )

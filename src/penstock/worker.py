@@ -5,16 +5,23 @@ import gc
 import os
 import select
 import signal
+import sys
 import tempfile
 from typing import TYPE_CHECKING
 
-from penstock import capacity, log
+from penstock import capacity, deadlines, log
 from penstock._native import Engine
-from penstock.errors import PenstockError
+from penstock.boot import boot_deadline
+from penstock.errors import PenstockError, RequestTimeout
 
 if TYPE_CHECKING:
     from penstock._native import EngineOptions
     from penstock.mold import Mold, Site
+
+USUAL_SWITCH_INTERVAL = 0.005  # Python's own; an application that has chosen another one keeps it
+# A thread whose wait is over gets its turn beside short views within this time (seconds). Beside 140,000 requests a
+# second, 16 clients of a view that sleeps 50 ms got 129 answers a second with Python's own, and 137 with this.
+SWITCH_INTERVAL = 0.0005
 
 
 class Worker:
@@ -26,20 +33,31 @@ class Worker:
     def run(self) -> int:
         """Serves until TERM (gracefully), QUIT (at once), or the supervisor's end. Returns the exit status."""
         gc.enable()
+        if sys.getswitchinterval() == USUAL_SWITCH_INTERVAL:
+            sys.setswitchinterval(SWITCH_INTERVAL)
         try:
-            site = self.mold.site or self.mold.load_site()
-            engine = Engine(site.loaded.application, self.options(site), log=log.journal.write)
+            with boot_deadline(self.mold.config.boot_timeout):
+                site = self.mold.site or self.mold.load_site()
+                if site.config.probe:
+                    from penstock.probe import probe  # noqa: PLC0415 (only where it is asked for)
+
+                    probe(site.loaded.application, site.config.probe, site.config.probe_host)
+            options = self.options(site)
+            engine = Engine(site.loaded.application, options, deadlines.tell, RequestTimeout, log.journal.write)
         except (PenstockError, ValueError, OSError) as error:
             told = error if isinstance(error, PenstockError) else PenstockError(f"the engine cannot start: {error}")
             self.mold.channel.send({"event": "cannot start", "number": self.number} | told.to_message())
             return told.exit_code
         wakeup = self.listen_to_signals(engine, site.config.graceful_timeout)
+        deadlines.dump_on_signals(self.mold.stacks)
         self.end_with_supervisor()
         self.mold.channel.send({"event": "ready", "number": self.number, "pid": os.getpid()})
         stuck = engine.run(wakeup)
         if stuck:
             log.warning(f"worker {self.number} (pid {os.getpid()}) leaves with {stuck} threads inside the application")
             # Python's finalization would break under threads that still run.
+            sys.stdout.flush()
+            sys.stderr.flush()
             os._exit(0)
         return 0
 
@@ -113,4 +131,10 @@ class Worker:
             "error_log_fd": log.journal.fd,
             "scoreboard_fd": self.mold.scoreboard.fileno(),
             "scoreboard_slot": self.number - 1,
+            "timeout": config.timeout,
+            "timeout_grace": config.timeout_grace,
+            "slow_request_log": config.slow_request_log,
+            "health_path": config.health_path,
+            "request_id": config.request_id,
+            "dump_signal": int(deadlines.DUMP_SIGNAL),
         }

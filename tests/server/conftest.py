@@ -1,10 +1,12 @@
-"""Engines that a whole module shares, and engines that one test starts with options of its own."""
+"""Engines that a whole module shares, engines that one test starts, and whole servers in the test's directory."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+from hello_site import hello
 from running_engine import RunningEngine, running
+from running_penstock import RunningPenstock, servers_in
 
 
 @pytest.fixture
@@ -34,3 +36,23 @@ def engine(shared_engine) -> Iterator[RunningEngine]:
     yield shared_engine
     assert shared_engine.tester.release_all() == []
     assert shared_engine.logged() == ""
+
+
+@pytest.fixture
+def launch(tmp_path) -> Iterator[Callable[..., RunningPenstock]]:
+    """Starts `penstock serve` in tmp_path; none outlives the test."""
+    with servers_in(tmp_path) as begin:
+        yield begin
+
+
+@pytest.fixture
+def serve(tmp_path, launch) -> Callable[..., RunningPenstock]:
+    """A server of hello.py that is ready, with as many workers as asked."""
+
+    def begin(*arguments, workers=1, source=None):
+        tmp_path.joinpath("hello.py").write_text(source or hello("one"))
+        server = launch("hello", "--bind", "127.0.0.1:0", "--workers", str(workers), *arguments).find_port()
+        server.pids = [server.wait_for_worker(number + 1) for number in range(workers)]
+        return server
+
+    return begin

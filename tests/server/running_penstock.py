@@ -9,8 +9,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -21,12 +22,18 @@ PATIENCE = 60
 class RunningPenstock:
     """One `penstock serve` in its own session, and the lines that it has written so far."""
 
-    def __init__(self, directory, *arguments, inherits=()):
+    def __init__(self, directory, runtime, *arguments, inherits=()):
+        self.directory = directory
+        # Modules are rewritten within the second that a .pyc cannot tell apart.
+        self.environment = os.environ | {
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "XDG_RUNTIME_DIR": runtime,
+            "PWD": str(directory),  # as a shell would: the directory may be a link
+        }
         self.process = subprocess.Popen(
             [sys.executable, "-m", "penstock", "serve", *arguments],
             cwd=directory,
-            # Modules are rewritten within the second that a .pyc cannot tell apart.
-            env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+            env=self.environment,
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
@@ -86,6 +93,19 @@ class RunningPenstock:
         finally:
             connection.close()
 
+    def command(self, *words):
+        """Runs `penstock WORDS` in the same directory; returns what it printed, its errors, and its exit status."""
+        done = subprocess.run(
+            [sys.executable, "-m", "penstock", *words],
+            cwd=self.directory,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        return done.stdout, done.stderr, done.returncode
+
     def find_port(self):
         self.port = int(self.wait_for(r"address +http://127\.0\.0\.1:(\d+)")[1])
         return self
@@ -103,16 +123,24 @@ def servers_in(directory: Path) -> Iterator[Callable[..., RunningPenstock]]:
     """Starts servers that work in a directory; none of their processes outlives the block."""
     servers = []
 
-    def begin(*arguments, inherits=()):
-        server = RunningPenstock(directory, *arguments, inherits=inherits)
-        servers.append(server)
-        return server
+    # Unix sockets have short names; those of pytest's directories are long.
+    with TemporaryDirectory() as runtime:
 
-    try:
-        yield begin
-    finally:
-        for server in servers:
-            if server.process.poll() is None:
-                os.killpg(server.process.pid, signal.SIGKILL)
-                server.process.wait(PATIENCE)
-            server.reader.join(PATIENCE)
+        def begin(*arguments, inherits=(), directory=directory):
+            server = RunningPenstock(directory, runtime, *arguments, inherits=inherits)
+            servers.append(server)
+            return server
+
+        try:
+            yield begin
+        finally:
+            end(servers)
+
+
+def end(servers: list[RunningPenstock]) -> None:
+    """Kills who is left; a supervisor that another one has replaced is gone, and its session is not."""
+    for server in servers:
+        with suppress(ProcessLookupError):
+            os.killpg(server.process.pid, signal.SIGKILL)
+        server.process.wait(PATIENCE)
+        server.reader.join(PATIENCE)

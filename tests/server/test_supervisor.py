@@ -5,43 +5,11 @@ import os
 import re
 import signal
 import socket
-import textwrap
 import threading
 
 import pytest
-from running_penstock import PATIENCE, servers_in
-
-HELLO = """
-    import os
-
-    def application(environ, start_response):
-        start_response("200 OK", [("Content-Type", "text/plain")])
-        return [f"{WORD} from {os.getpid()}".encode()]
-"""
-
-
-def hello(word):
-    return f"WORD = {word!r}\n{textwrap.dedent(HELLO)}"
-
-
-@pytest.fixture
-def start(tmp_path):
-    """Starts servers in tmp_path; none outlives the test."""
-    with servers_in(tmp_path) as begin:
-        yield begin
-
-
-@pytest.fixture
-def serve(tmp_path, start):
-    """A server of hello.py that is ready, with as many workers as asked."""
-
-    def begin(*arguments, workers=1, source=None):
-        tmp_path.joinpath("hello.py").write_text(source or hello("one"))
-        server = start("hello", "--bind", "127.0.0.1:0", "--workers", str(workers), *arguments).find_port()
-        server.pids = [server.wait_for_worker(number + 1) for number in range(workers)]
-        return server
-
-    return begin
+from hello_site import hello
+from running_penstock import PATIENCE
 
 
 def test_every_worker_answers_and_everybody_leaves_with_a_term(serve):
@@ -154,13 +122,13 @@ def test_workers_are_added_and_removed_by_signal(serve):
     assert server.get() == f"one from {server.pids[0]}"
 
 
-def test_usr1_opens_the_log_anew(start, tmp_path):
+def test_usr1_opens_the_log_anew(launch, tmp_path):
     tmp_path.joinpath("hello.py").write_text(hello("one"))
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         place = f"fd://{listening.fileno()}"
-        server = start("hello", "--bind", place, "--error-log", "error.log", inherits=[listening.fileno()])
+        server = launch("hello", "--bind", place, "--error-log", "error.log", inherits=[listening.fileno()])
         server.port = listening.getsockname()[1]
     assert server.get().startswith("one from")
     tmp_path.joinpath("error.log").rename(tmp_path / "error.log.1")
@@ -180,9 +148,9 @@ def test_an_application_with_threads_is_loaded_by_each_worker(serve):
     assert server.get() == f"one from {server.pids[0]}"
 
 
-def test_an_application_that_cannot_be_loaded_ends_the_start_with_a_clear_error(start, tmp_path):
+def test_an_application_that_cannot_be_loaded_ends_the_start_with_a_clear_error(launch, tmp_path):
     tmp_path.joinpath("hello.py").write_text("import surely_missing\n")
-    server = start("hello", "--bind", "127.0.0.1:0")
+    server = launch("hello", "--bind", "127.0.0.1:0")
     assert server.wait_for_end() == 1
     assert server.log.startswith(
         "error: hello cannot be imported: ModuleNotFoundError: No module named 'surely_missing'\n\n"
@@ -191,10 +159,10 @@ def test_an_application_that_cannot_be_loaded_ends_the_start_with_a_clear_error(
     assert "penstock/" not in server.log
 
 
-def test_workers_that_die_before_they_are_ready_end_the_start(start, tmp_path):
+def test_workers_that_die_before_they_are_ready_end_the_start(launch, tmp_path):
     dying = "import os\nos.register_at_fork(after_in_child=lambda: os._exit(3))\n"
     tmp_path.joinpath("hello.py").write_text(dying + hello("one"))
-    server = start("hello", "--bind", "127.0.0.1:0")
+    server = launch("hello", "--bind", "127.0.0.1:0")
     assert server.wait_for_end() == 1
     assert (
         "error: worker 1 cannot be forked: the process between the mold and the worker exited with status 3"
@@ -202,17 +170,17 @@ def test_workers_that_die_before_they_are_ready_end_the_start(start, tmp_path):
     )
 
 
-def test_an_address_in_use_names_who_holds_it(serve, start):
+def test_an_address_in_use_names_who_holds_it(serve, launch):
     first = serve()
-    second = start("hello", "--bind", f"127.0.0.1:{first.port}")
+    second = launch("hello", "--bind", f"127.0.0.1:{first.port}")
     assert second.wait_for_end() == 3
     assert f"the address is in use by pid {first.process.pid} (" in second.log
     assert "hint: stop that process, or choose another address with --bind" in second.log
 
 
-def test_a_unix_socket_is_served_and_removed_at_the_end(start, tmp_path):
+def test_a_unix_socket_is_served_and_removed_at_the_end(launch, tmp_path):
     tmp_path.joinpath("hello.py").write_text(hello("one"))
-    server = start("hello", "--bind", "unix:site.sock", "--workers", "1")
+    server = launch("hello", "--bind", "unix:site.sock", "--workers", "1")
     server.wait_for_worker(1)
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(tmp_path / "site.sock"))
@@ -223,35 +191,35 @@ def test_a_unix_socket_is_served_and_removed_at_the_end(start, tmp_path):
     assert not tmp_path.joinpath("site.sock").exists()
 
 
-def test_a_unix_socket_that_somebody_serves_is_in_use(start, tmp_path):
+def test_a_unix_socket_that_somebody_serves_is_in_use(launch, tmp_path):
     tmp_path.joinpath("hello.py").write_text(hello("one"))
-    start("hello", "--bind", "unix:site.sock").wait_for_worker(1)
-    second = start("hello", "--bind", "unix:site.sock")
+    launch("hello", "--bind", "unix:site.sock").wait_for_worker(1)
+    second = launch("hello", "--bind", "unix:site.sock")
     assert second.wait_for_end() == 3
     assert "another process does" in second.log
 
 
-def test_a_unix_socket_that_a_dead_process_left_is_replaced(start, tmp_path):
+def test_a_unix_socket_that_a_dead_process_left_is_replaced(launch, tmp_path):
     tmp_path.joinpath("hello.py").write_text(hello("one"))
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(tmp_path / "site.sock"))
-    server = start("hello", "--bind", "unix:site.sock")
+    server = launch("hello", "--bind", "unix:site.sock")
     server.wait_for_worker(1)
 
 
-def test_a_file_in_the_place_of_a_unix_socket_is_left_alone(start, tmp_path):
+def test_a_file_in_the_place_of_a_unix_socket_is_left_alone(launch, tmp_path):
     tmp_path.joinpath("hello.py").write_text(hello("one"))
     tmp_path.joinpath("site.sock").write_text("precious")
-    server = start("hello", "--bind", "unix:site.sock")
+    server = launch("hello", "--bind", "unix:site.sock")
     assert server.wait_for_end() == 3
     assert tmp_path.joinpath("site.sock").read_text() == "precious"
 
 
-def test_an_inherited_socket_is_served(tmp_path, start):
+def test_an_inherited_socket_is_served(tmp_path, launch):
     tmp_path.joinpath("hello.py").write_text(hello("one"))
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
-        server = start("hello", "--bind", f"fd://{listening.fileno()}", inherits=[listening.fileno()]).find_port()
+        server = launch("hello", "--bind", f"fd://{listening.fileno()}", inherits=[listening.fileno()]).find_port()
     assert server.get().startswith("one from")
 
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from penstock.cli import main
+from penstock.cli import main, working_directory
 from penstock.settings import TABLE
 
 
@@ -59,3 +59,15 @@ def test_explain_names_the_settings_module_and_who_chose_it(capsys, tmp_path, mo
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["settings", "module", "shop.settings"] in lines
     assert ["settings", "chosen", "by", "manage.py"] in lines
+
+
+def test_the_working_directory_keeps_the_name_of_a_link_that_leads_to_it(tmp_path, monkeypatch):
+    tmp_path.joinpath("release").mkdir()
+    link = tmp_path / "current"
+    link.symlink_to("release")
+    monkeypatch.chdir(link)
+    monkeypatch.setenv("PWD", str(link))
+    assert working_directory() == str(link)
+    for stale in ("/", "current", str(tmp_path / "gone")):
+        monkeypatch.setenv("PWD", stale)
+        assert working_directory() == str(tmp_path / "release")

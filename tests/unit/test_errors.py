@@ -1,6 +1,7 @@
 import pytest
 
-from penstock.errors import KINDS, AppFailed, PenstockError, from_message, nearest
+import penstock
+from penstock.errors import KINDS, AppFailed, PenstockError, RequestTimeout, from_message, nearest
 
 
 def test_an_error_reads_as_sentence_detail_and_hint():
@@ -22,3 +23,9 @@ def test_an_error_survives_the_way_through_a_pipe(kind):
 def test_the_nearest_word_is_offered_only_when_it_is_near():
     assert nearest("aplication", ["application", "os"]) == "did you mean 'application'?"
     assert nearest("zzz", ["application", "os"]) == ""
+
+
+def test_a_timeout_is_exported_and_not_swallowed_with_every_exception():
+    assert penstock.RequestTimeout is RequestTimeout
+    assert not issubclass(RequestTimeout, Exception)
+    assert str(RequestTimeout()) == "the request has passed its deadline (the setting timeout)"

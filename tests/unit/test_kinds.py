@@ -1,6 +1,20 @@
 import pytest
 
-from penstock.kinds import Address, Choice, Count, Duration, Flag, Folders, Listing, Path, Rate, Size
+from penstock.kinds import (
+    Address,
+    Choice,
+    Count,
+    Duration,
+    Flag,
+    Folders,
+    Listing,
+    LogConfig,
+    Path,
+    Rate,
+    Server,
+    Size,
+    Workers,
+)
 
 
 @pytest.mark.parametrize(
@@ -122,3 +136,41 @@ def test_folders_come_from_text_flags_and_tables(value):
 def test_folders_that_would_swallow_the_site_or_lack_a_part_are_refused(value):
     with pytest.raises(ValueError, match="/URL=DIR"):
         Folders().read(value, "/srv")
+
+
+@pytest.mark.parametrize("text", ["", "127.0.0.1:8125", "statsd.example:8125", "[::1]:8125"])
+def test_another_server_is_a_host_and_a_port(text):
+    assert Server().read(text, "/") == text
+
+
+@pytest.mark.parametrize("text", ["8125", ":8125", "host", "host:0", "host:65536", "::1:8125", "a b:1"])
+def test_what_is_no_host_and_port_is_refused(text):
+    with pytest.raises(ValueError, match="expected host:port"):
+        Server().read(text, "/")
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [("", ""), ("log.toml", "/srv/log.toml"), ("/etc/log.json", "/etc/log.json"), ("site.log:LOG", "site.log:LOG")],
+)
+def test_a_log_configuration_is_a_file_or_a_name_in_a_module(text, where):
+    assert LogConfig().read(text, "/srv") == where
+
+
+@pytest.mark.parametrize("text", ["log.yaml", "site.log", "a/b:LOG", "site.log:LOG:X"])
+def test_what_is_neither_is_refused(text):
+    with pytest.raises(ValueError, match=r"a \.json or \.toml file, or module:attribute"):
+        LogConfig().read(text, "/srv")
+
+
+@pytest.mark.parametrize(
+    ("written", "read"), [("auto", "auto"), (3, 3), ("3", 3), ("2..8", "2..8"), ("4..4", 4)], ids=str
+)
+def test_workers_are_a_number_a_range_or_auto(written, read):
+    assert Workers(1024).read(written, "") == read
+
+
+@pytest.mark.parametrize("written", ["0", "8..2", "0..3", "2..", "..8", "auto..3", "2..4000", "1..2..3"])
+def test_a_senseless_number_of_workers_is_refused(written):
+    with pytest.raises(ValueError, match=r'a range like "2\.\.8"'):
+        Workers(1024).read(written, "")

@@ -1,7 +1,8 @@
+import json
 import os
 import re
 
-from penstock.log import Journal, has_colour
+from penstock.log import Journal, has_colour, json_line
 
 
 def test_an_event_is_a_line_with_time_and_level(tmp_path):
@@ -62,3 +63,27 @@ def test_a_terminal_gets_colours_unless_no_color_is_set(monkeypatch):
     assert has_colour(2)
     monkeypatch.setenv("NO_COLOR", "1")
     assert not has_colour(2)
+
+
+def test_as_json_each_event_is_one_object_on_one_line(tmp_path):
+    journal = Journal()
+    journal.open(str(tmp_path / "log"), "info", "json")
+    journal.write("error", "failed\nTraceback\n  line")
+    journal.write("debug", "not wanted")
+    journal.write("info", "gr\u00fc\u00dfe")
+    first, second = map(json.loads, tmp_path.joinpath("log").read_text().splitlines())
+    assert (first["level"], first["message"], first["pid"]) == ("error", "failed\nTraceback\n  line", os.getpid())
+    assert second["message"] == "gr\u00fc\u00dfe"
+
+
+def test_the_time_of_a_json_event_is_utc_with_milliseconds():
+    assert json.loads(json_line("info", "x", 1_000_000_000.25, 7))["time"] == "2001-09-09T01:46:40.250Z"
+
+
+def test_a_file_that_is_truncated_under_its_writer_goes_on_at_its_beginning(tmp_path):
+    journal = Journal()
+    journal.open(str(tmp_path / "log"), "info")
+    journal.put("old\n")
+    os.truncate(tmp_path / "log", 0)
+    journal.put("new\n")
+    assert tmp_path.joinpath("log").read_text() == "new\n"

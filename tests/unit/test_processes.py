@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from penstock.processes import LARGEST_TEXT, Channel, Forked, describe_status, play, signals_blocked
+from penstock.processes import LARGEST_TEXT, Channel, Forked, describe_status, memory_of, play, signals_blocked
 
 
 def test_messages_arrive_whole_and_in_order():
@@ -62,3 +62,8 @@ def test_signals_are_held_back_around_a_fork():
 )
 def test_an_ending_is_said_in_words(status, words):
     assert describe_status(status) == words
+
+
+def test_the_memory_of_a_process_is_known_and_that_of_nobody_is_none():
+    assert memory_of(os.getpid()) > 2**20
+    assert memory_of(2**22 + 1) == 0

@@ -9,17 +9,42 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from penstock import capacity, log
 from penstock._native import Scoreboard, version
+from penstock.admin.control import ControlServer
+from penstock.admin.totals import Totals
 from penstock.announce import announce
 from penstock.config import Config
 from penstock.errors import ConfigurationError, PenstockError, from_message
-from penstock.processes import Channel, Forked, Message, become_subreaper, describe_status, signals_blocked
+from penstock.processes import (
+    INHERITED,
+    Channel,
+    Forked,
+    Message,
+    become_subreaper,
+    describe_status,
+    memory_of,
+    signals_blocked,
+)
 from penstock.sockets import Listener, listen_all
 from penstock.supervisor import state
+from penstock.supervisor.limits import limits_of
+from penstock.supervisor.load import Reading
 from penstock.supervisor.signals import SignalQueue
+from penstock.supervisor.stacks import Stacks
+
+if TYPE_CHECKING:
+    from penstock.admin.http import AdminServer
+    from penstock.supervisor.upgrade import Heir, Successor
+
+# The least number of workers that there is room for, those that leave included: an unused slot costs no memory.
+SLOTS = 64
+
+
+# Hears of success (None), or the error as PenstockError.to_message gives it.
+Decided = Callable[[dict[str, str] | None], None]
 
 
 class Source(Protocol):
@@ -39,44 +64,73 @@ class Supervisor:
         self.config = config
         self.arguments = arguments
         self.start = start
-        self.workers = capacity.count_cpus() if config.workers == "auto" else config.workers
-        self.state = state.State(self.workers, config.graceful_timeout)
+        limits = limits_of(config)
+        self.slots = max(SLOTS, 4 * limits.most_workers)
+        self.state = state.State(limits, self.slots, lambda: os.urandom(1)[0] / 255)
         self.channels: dict[int, tuple[int, Channel]] = {}  # by descriptor: generation and our end
         self.molds: dict[int, int] = {}  # generation by pid
         self.senders: dict[int, Channel] = {}  # by generation: to the mold that lives
         self.listeners: list[Listener] = []
+        self.admin_listeners: list[Listener] = []
+        self.totals = Totals()
         self.poll = select.poll()
         self.watched: dict[int, tuple[Source, Callable[[int], None]]] = {}  # by descriptor
         self.timers: list[tuple[float, int, Callable[[], None]]] = []  # a heap: when, a number, what
         self.timers_made = 0
+        self.control = ControlServer(self)
+        self.admin: AdminServer | None = None
+        self.heir: Heir | None = None
+        self.is_heir = False
+        self.successor: Successor | None = None
+        self.has_handed_over = False
+        self.waiting: dict[int, list[Decided]] = {}  # by generation: who wants to know what comes of its trial
         self.started = time.monotonic()
+        self.owner = os.getpid()
         self.error: PenstockError | None = None
         self.is_finished = False
 
     def run(self) -> int:
         """Serves until it is told to stop. Raises PenstockError when the first generation cannot start."""
-        is_default = self.config.origin("bind") == "default"
-        self.listeners = listen_all(self.config.bind, self.config.backlog, is_default, os.environ)
         try:
-            with self.pid_file():
+            if INHERITED in os.environ:
+                from penstock.supervisor.upgrade import Heir  # noqa: PLC0415
+
+                self.heir = Heir(os.environ.pop(INHERITED))
+                self.is_heir = True
+            is_default = self.config.origin("bind") == "default"
+            self.listeners = (
+                self.heir.listeners
+                if self.heir
+                else listen_all(self.config.bind, self.config.backlog, is_default, os.environ)
+            )
+            try:
+                inherited = self.heir.admin_listeners if self.heir else []
+                addresses = [] if inherited else self.config.admin_bind
+                self.admin_listeners = inherited + listen_all(addresses, self.config.backlog, False, os.environ)
                 self.supervise()
-        finally:
-            self.remove_sockets()
-        if self.error:
-            raise self.error
+            finally:
+                self.clean_up()
+            if self.error:
+                raise self.error
+        except PenstockError as error:
+            if self.heir:
+                self.heir.give_up(error)
+            raise
         return 0
 
     def supervise(self) -> None:
         """The loop: wait, collect what happened, decide, act."""
-        self.owner = os.getpid()
         become_subreaper()
-        self.scoreboard = Scoreboard(2 * self.workers + 16, self.threads)
+        self.scoreboard = Scoreboard(self.slots, self.threads)
         # Held open by the supervisor alone: when it ends, however it ends, the kernel tells the workers.
         self.lifeline, self.life = os.pipe()
+        self.stacks = Stacks(self)
         self.signals = SignalQueue()
         self.poll.register(self.signals, select.POLLIN)
         if self.config.reload:
             self.start_watcher()
+        if not self.heir:
+            self.be_found()
         self.act(self.state.reload(time.monotonic()))
         while not self.is_finished:
             due = min(self.state.next_time(), self.timers[0][0] if self.timers else math.inf)
@@ -90,13 +144,31 @@ class Supervisor:
             for pid, status in ended:
                 self.act(self.tell_end(pid, describe_status(status)))
             for number in numbers:
-                self.act(self.tell_signal(number))
+                try:
+                    self.act(self.tell_signal(number))
+                except PenstockError as error:
+                    log.warning(f"{signal.Signals(number).name} changes nothing: {error.message}")
             self.act(self.state.tick(time.monotonic()))
             for fd, events in ready:
                 if fd in self.watched:
                     self.watched[fd][1](events)
             self.run_timers()
         self.signals.close()
+
+    def be_found(self) -> None:
+        """Writes the pid file, opens the control socket, starts what tells of us; an heir, when it takes over."""
+        self.write_pid()
+        self.control.open()
+        if self.admin_listeners:
+            from penstock.admin.http import AdminServer  # noqa: PLC0415 (off by default)
+
+            self.admin = AdminServer(self, self.admin_listeners)
+            self.admin.start()
+        if self.config.statsd:
+            from penstock.admin.statsd import Sender  # noqa: PLC0415 (off by default)
+
+            # Looking its name up may take seconds: the application is loaded meanwhile.
+            self.call_at(time.monotonic(), Sender(self, self.config.statsd, self.config.statsd_prefix).start)
 
     # -- for the control socket and the admin server, which live in this loop
 
@@ -130,8 +202,12 @@ class Supervisor:
             "generation": self.state.serving,
             "is_ready": any(worker.takes_requests for worker in self.state.workers.values()),
             "is_stopping": self.state.is_stopping,
-            "restarts": {},
+            "previous": self.state.previous,
+            "wanted": self.state.wanted,
+            "restarts": dict(self.state.restarts),
+            "departed": self.totals.reading,
             "threads": self.threads,
+            "molds": [{"generation": generation, "pid": pid} for pid, generation in self.molds.items()],
             "workers": [
                 {
                     "number": worker.number,
@@ -169,6 +245,8 @@ class Supervisor:
             generation = self.molds.pop(pid)
             self.senders.pop(generation, None)
             return self.state.mold_exited(generation, ending, now)
+        for number in [worker.number for worker in self.state.workers.values() if worker.pid == pid]:
+            self.scoreboard_clear(number)
         return self.state.worker_exited(pid, ending, now)
 
     def tell_signal(self, number: int) -> list[state.Action]:
@@ -180,11 +258,69 @@ class Supervisor:
             case signal.SIGHUP:
                 return self.state.reload(now)
             case signal.SIGTTIN | signal.SIGTTOU:
-                return self.state.scale(1 if number == signal.SIGTTIN else -1, now)
+                return self.state.scale(self.state.wanted + (1 if number == signal.SIGTTIN else -1), now)
             case signal.SIGUSR1:
                 log.journal.reopen()
                 return self.state.reopen_logs()
+            case signal.SIGUSR2:
+                self.start_upgrade(lambda _: None)
         return []
+
+    # -- what the control socket asks for. Each raises PenstockError when it cannot be done
+
+    def reload(self, on_decided: Decided) -> None:
+        """Tries the application anew; `on_decided` hears what came of it: None, or the error."""
+        self.start_trial(self.state.reload(time.monotonic()), on_decided)
+
+    def rollback(self, on_decided: Decided) -> None:
+        """Has the previous generation serve again; as reload()."""
+        self.start_trial(self.state.rollback(time.monotonic()), on_decided)
+
+    def scale(self, workers: int) -> None:
+        """So many workers from now on."""
+        self.act(self.state.scale(workers, time.monotonic()))
+
+    def stop(self) -> None:
+        """Stops gracefully; when asked again, at once."""
+        self.act(self.state.stop(time.monotonic()))
+
+    def reopen_logs(self) -> None:
+        """Opens the log files anew, in every process."""
+        self.act(self.tell_signal(signal.SIGUSR1))
+
+    def collect_stacks(self, on_done: Callable[[list[dict[str, Any]]], None]) -> None:
+        """Calls back with the stacks of every worker's Python threads."""
+        workers = {w.pid: w.number for w in self.state.workers.values() if w.pid and w.ready_at is not None}
+
+        def tell(texts: dict[int, str]) -> None:
+            on_done([{"number": workers[pid], "pid": pid, "stacks": text} for pid, text in texts.items()])
+
+        self.stacks.collect(list(workers), tell)
+
+    def start_upgrade(self, on_decided: Decided) -> None:
+        """Starts a new supervisor, to which this one hands its sockets over when it serves."""
+        from penstock.supervisor.upgrade import Successor  # noqa: PLC0415 (few supervisors are ever replaced)
+
+        if self.successor:
+            raise PenstockError(f"a new supervisor (pid {self.successor.pid}) is being started already")
+        if self.state.is_stopping:
+            raise PenstockError("the supervisor is stopping")
+        self.successor = Successor(self, on_decided)
+        log.info(f"upgrading: a new supervisor (pid {self.successor.pid}) is being started")
+
+    def hand_over(self) -> None:
+        """The new supervisor serves: this one leaves."""
+        self.has_handed_over = True
+        self.control.close()
+        if self.admin:
+            self.admin.close()
+        self.stop()
+
+    def start_trial(self, actions: list[state.Action], on_decided: Decided) -> None:
+        """Keeps who waits for the trial that begins; it may be decided at once."""
+        assert self.state.trial is not None, "a trial begins"
+        self.waiting.setdefault(self.state.trial, []).append(on_decided)
+        self.act(actions)
 
     def listen_to(self, fd: int) -> None:
         """Takes what a mold and its workers have said."""
@@ -217,17 +353,16 @@ class Supervisor:
 
     # -- actions
 
-    def act(self, actions: list[state.Action]) -> None:
+    def act(self, actions: list[state.Action]) -> None:  # noqa: PLR0912 (a branch for each action)
         """Does what was decided, in order."""
         for action in actions:
             match action:
                 case state.StartMold(generation, preload):
                     self.start_mold(generation, preload)
-                case state.StopMold(generation):
+                case state.StopMold(generation, at_once):
                     for pid in [pid for pid, one in self.molds.items() if one == generation]:
-                        send_signal(pid, signal.SIGTERM)
+                        send_signal(pid, signal.SIGKILL if at_once else signal.SIGTERM)
                 case state.StartWorker(generation, number, workers):
-                    self.scoreboard_clear(number)
                     self.senders[generation].send({"number": number, "workers": workers})
                 case state.Signal(pid, name):
                     send_signal(pid, signal.Signals["SIG" + name])
@@ -238,9 +373,46 @@ class Supervisor:
                     log.journal.write(level, message)
                 case state.Announce(facts):
                     announce(self.config, self.listeners, self.state.wanted, self.threads, facts)
+                case state.Settle(generation, error):
+                    for on_decided in self.waiting.pop(generation, ()):
+                        on_decided(error)
+                    if not error and self.heir:
+                        self.be_found()
+                        self.heir.take_over()
+                        self.heir = None
+                case state.Look(with_memory):
+                    self.act(self.state.observe(self.read_workers(with_memory), time.monotonic()))
                 case state.Finish(error):
                     self.error = from_message(error) if error else None
                     self.is_finished = True
+
+    def read_workers(self, with_memory: bool) -> dict[int, Reading]:
+        """The counters of the workers that take requests, by number."""
+        readings = {}
+        for worker in self.state.workers.values():
+            if worker.takes_requests and worker.pid:
+                board = self.scoreboard.read(worker.number - 1)
+                readings[worker.number] = Reading(
+                    requests=board["requests"],
+                    stuck=board["threads_stuck"],
+                    waited=board["queue"]["sum"],
+                    taken=board["queue"]["buckets"][-1][1],
+                    in_application=board["duration"]["sum"] - board["queue"]["sum"],
+                    waiting=board["queue_length"],
+                    memory=memory_of(worker.pid) if with_memory else 0,
+                )
+        return readings
+
+    def leave_behind(self) -> None:
+        """In a process forked from here: gives up what is the supervisor's alone."""
+        self.signals.close()
+        os.close(self.life)
+        for _, channel in self.channels.values():
+            channel.close()
+        for source, _ in self.watched.values():
+            source.close()
+        if self.heir:
+            self.heir.channel.close()
 
     def start_mold(self, generation: int, preload: bool) -> None:
         """Forks a mold, which leaves these frames by way of Forked."""
@@ -262,12 +434,8 @@ class Supervisor:
             if not pid:
                 from penstock.mold import Mold  # noqa: PLC0415 (the supervisor itself stays small)
 
-                self.signals.close()
-                os.close(self.life)
-                for channel in (ours, *(channel for _, channel in self.channels.values())):
-                    channel.close()
-                for source, _ in self.watched.values():
-                    source.close()
+                self.leave_behind()
+                ours.close()
                 mold = Mold(
                     config=self.config,
                     arguments=self.arguments,
@@ -277,6 +445,7 @@ class Supervisor:
                     listeners=self.listeners,
                     scoreboard=self.scoreboard,
                     lifeline=self.lifeline,
+                    stacks=self.stacks.fd,
                     channel=theirs,
                 )
                 raise Forked(mold.run)
@@ -297,21 +466,19 @@ class Supervisor:
             )
         with signals_blocked():
             if not os.fork():
-                self.signals.close()
-                os.close(self.life)
+                self.leave_behind()
                 from penstock.watcher import Watcher  # noqa: PLC0415 (development only)
 
                 raise Forked(Watcher(self.config, self.lifeline).run)
 
     def scoreboard_clear(self, number: int) -> None:
-        """Empties a worker's slot, if there are so many."""
-        with contextlib.suppress(IndexError):
-            self.scoreboard.clear(number - 1)
+        """Empties the slot of a worker that has gone; what it counted is kept in the totals."""
+        self.totals.add(self.scoreboard.read(number - 1))
+        self.scoreboard.clear(number - 1)
 
     # -- what lies about in the file system
 
-    @contextlib.contextmanager
-    def pid_file(self) -> Any:
+    def write_pid(self) -> None:
         """Keeps our pid in a file while we run."""
         path = self.config.pid_file
         if path:
@@ -320,17 +487,18 @@ class Supervisor:
                     file.write(f"{os.getpid()}\n")
             except OSError as error:
                 raise ConfigurationError(f"pid_file {path} cannot be written: {error.strerror}") from error
-        try:
-            yield
-        finally:
-            if path and os.getpid() == self.owner:
-                with contextlib.suppress(OSError):
-                    os.unlink(path)
 
-    def remove_sockets(self) -> None:
-        """Removes the unix sockets that we made; a forked child leaves them alone."""
-        if os.getpid() == self.owner:
-            for listener in self.listeners:
+    def clean_up(self) -> None:
+        """Removes what we made, unless another supervisor has it now; a forked child leaves it alone."""
+        if os.getpid() != self.owner:
+            return
+        self.control.close()
+        if self.successor:  # nobody wants it any more
+            send_signal(self.successor.pid, signal.SIGTERM)
+        if self.config.pid_file and capacity.read_text(self.config.pid_file) == f"{self.owner}\n":
+            os.unlink(self.config.pid_file)
+        if not self.has_handed_over:
+            for listener in (*self.listeners, *self.admin_listeners):
                 if listener.path:
                     with contextlib.suppress(OSError):
                         os.unlink(listener.path)

@@ -2,17 +2,28 @@
 
 A generation is one loading of the application: a mold and the workers forked from it. A new one is on trial until its
 first worker is ready; only then does it take over, and the workers of the old one leave one by one. The first start
-is the same trial, with nothing to fall back on.
+is the same trial, with nothing to fall back on; a rollback is the same trial with a mold that was kept.
 """
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
+
+from penstock.errors import PenstockError, UsageError
+from penstock.supervisor.limits import Limits
+from penstock.supervisor.load import Load, Reading
 
 FIRST_PAUSE = 0.1  # seconds; doubles with each worker that dies soon after it was started
 LONGEST_PAUSE = 30.0
 STEADY = 10.0  # a worker that served for so long was well: the pause begins anew
 BOOT_TRIES = 5  # workers that die without a word before any was ready: 1.5 s of pauses
 KILL_AFTER = 2.0  # beyond the graceful time; who is still there then is stuck
+BOOT_GRACE = 5.0  # beyond boot_timeout, in which a mold or a worker can say itself where it hangs
+LOOK_EVERY = 1.0
+MEMORY_EVERY = 10  # looks: reading the PSS of a large process takes milliseconds
+
+# Why a worker was replaced or has gone.
+REASONS = ("requests", "lifetime", "memory", "stuck", "crash", "reload", "scale")
 
 
 class StartMold(NamedTuple):
@@ -23,9 +34,10 @@ class StartMold(NamedTuple):
 
 
 class StopMold(NamedTuple):
-    """End a mold; its workers go on."""
+    """End a mold, by force when it hangs; its workers go on."""
 
     generation: int
+    at_once: bool = False
 
 
 class StartWorker(NamedTuple):
@@ -62,40 +74,73 @@ class Announce(NamedTuple):
     facts: dict[str, Any]
 
 
+class Settle(NamedTuple):
+    """Tell who asked for it that a generation serves, or why it does not: as PenstockError.to_message gives it."""
+
+    generation: int
+    error: dict[str, str] | None
+
+
+class Look(NamedTuple):
+    """Read the workers' counters, and call observe() with them."""
+
+    with_memory: bool
+
+
 class Finish(NamedTuple):
     """Leave. `error` is what kept the first generation from starting, as PenstockError.to_message gives it."""
 
     error: dict[str, str] | None
 
 
-Action = StartMold | StopMold | StartWorker | Signal | SignalMolds | Log | Announce | Finish
+Action = StartMold | StopMold | StartWorker | Signal | SignalMolds | Log | Announce | Settle | Look | Finish
 
 
 class MoldHandle:
     """A mold, seen from outside."""
 
-    __slots__ = ("has_failed", "is_loaded", "is_unsafe", "preload")
+    __slots__ = ("give_up_at", "has_failed", "is_given_up", "is_loaded", "is_unsafe", "limits", "preload")
 
-    def __init__(self, preload: bool) -> None:
+    def __init__(self, preload: bool, limits: Limits, now: float) -> None:
         self.preload = preload
+        self.limits = limits
         self.is_loaded = False
         self.is_unsafe = False  # it runs threads: another one, that loads nothing, takes its place
         self.has_failed = False  # it has said why, and ends
+        self.is_given_up = False  # it took longer than boot_timeout
+        self.give_up_at = now + limits.boot_timeout + BOOT_GRACE
 
 
 class WorkerHandle:
     """A worker, seen from outside."""
 
-    __slots__ = ("generation", "is_leaving", "kill_at", "number", "pid", "ready_at", "started")
+    __slots__ = (
+        "due",
+        "generation",
+        "is_leaving",
+        "kill_at",
+        "killed_because",
+        "most_requests",
+        "number",
+        "pid",
+        "ready_at",
+        "started",
+    )
 
-    def __init__(self, number: int, generation: int, now: float) -> None:
+    def __init__(self, number: int, generation: int, now: float, limits: Limits, jitter: float) -> None:
         self.number = number
         self.generation = generation
         self.pid: int | None = None  # not yet told
         self.started = now
         self.ready_at: float | None = None
+        self.most_requests = limits.max_requests + round(jitter * limits.max_requests_jitter)
+        self.due = ""  # one of REASONS: it leaves when another one is ready in its place
         self.is_leaving = False
-        self.kill_at = math.inf
+        self.kill_at = now + limits.boot_timeout + BOOT_GRACE
+        self.killed_because = ""
+
+    def __str__(self) -> str:
+        return f"worker {self.number} (pid {self.pid})"
 
     @property
     def takes_requests(self) -> bool:
@@ -107,22 +152,30 @@ class WorkerHandle:
         """In a word."""
         return "leaving" if self.is_leaving else "ready" if self.ready_at is not None else "starting"
 
-    def __str__(self) -> str:
-        return f"worker {self.number} (pid {self.pid})"
-
 
 class State:
-    """The generations and workers there are, and those there should be. Every event returns the actions to take."""
+    """The generations and workers there are, and those there should be. Every event returns the actions to take.
 
-    def __init__(self, workers: int, graceful_timeout: float) -> None:
-        self.wanted = self.configured = workers
-        self.graceful_timeout = graceful_timeout
+    There is room for `slots` workers, those that leave included. `chance` gives numbers from 0 to 1. What cannot be
+    done is refused with a PenstockError, and changes nothing.
+    """
+
+    def __init__(self, limits: Limits, slots: int, chance: Callable[[], float]) -> None:
+        self.limits = limits
+        self.slots = slots
+        self.chance = chance
+        self.wanted = limits.workers
         self.latest = 0
         self.serving = 0  # the generation that serves; 0: none yet
+        self.previous = 0  # the one before, whose mold is kept; 0: none
         self.trial: int | None = None
         self.trial_deaths = 0
         self.molds: dict[int, MoldHandle] = {}
         self.workers: dict[int, WorkerHandle] = {}
+        self.restarts = dict.fromkeys(REASONS, 0)
+        self.load = Load()
+        self.looks = 0
+        self.looked_at = -math.inf
         self.pause = FIRST_PAUSE
         self.resume_at = 0.0  # no worker or mold is started before
         self.is_stopping = False
@@ -134,8 +187,8 @@ class State:
     def reload(self, now: float) -> list[Action]:
         """Tries the application anew; also the first start. A trial in progress is given up for the newer code."""
         if self.is_stopping:
-            return []
-        actions = self.end_trial() if self.trial is not None else []
+            raise PenstockError("the supervisor is stopping")
+        actions = self.supersede()
         self.latest += 1
         self.trial, self.trial_deaths = self.latest, 0
         self.resume_at = 0.0
@@ -143,21 +196,43 @@ class State:
             actions.append(Log("info", f"reloading: generation {self.latest} is being loaded"))
         return [*actions, *self.fill(now)]
 
-    def scale(self, change: int, now: float) -> list[Action]:
-        """Adds or removes workers; one always remains."""
-        if self.is_stopping or self.wanted + change < 1:
-            return []
-        self.wanted += change
-        return [Log("info", f"{self.wanted} workers are wanted now"), *self.retire_surplus(now), *self.fill(now)]
+    def rollback(self, now: float) -> list[Action]:
+        """Has the generation before this one serve again."""
+        if self.is_stopping:
+            raise PenstockError("the supervisor is stopping")
+        if not self.previous:
+            raise PenstockError(
+                "there is no previous generation to go back to",
+                "one is kept after a successful reload, if keep_previous is true and the application is preloaded",
+            )
+        actions = self.supersede()
+        if not self.previous:  # it was the one on trial
+            raise PenstockError("the previous generation is being started already")
+        self.trial, self.trial_deaths = self.previous, 0
+        self.resume_at = 0.0
+        actions.append(Log("info", f"rolling back: generation {self.trial} is started again"))
+        return [*actions, *self.fill(now)]
+
+    def scale(self, workers: int, now: float, reason: str = "") -> list[Action]:
+        """So many workers from now on; one always remains."""
+        if self.is_stopping:
+            raise PenstockError("the supervisor is stopping")
+        if not 1 <= workers <= self.room:
+            raise UsageError(f"there can be 1 to {self.room} workers", "restart with more to have room for more")
+        self.wanted = workers
+        message = f"{workers} workers are wanted now{reason}" if workers > 1 else f"1 worker is wanted now{reason}"
+        return [Log("info", message), *self.retire_surplus(now), *self.fill(now)]
 
     def stop(self, now: float, at_once: bool = False) -> list[Action]:
         """Ends everything: gracefully, or at once, also when it was asked to stop before."""
         at_once = at_once or self.is_stopping
         first = not self.is_stopping
         self.is_stopping = True
-        self.stop_by = now + KILL_AFTER + (0 if at_once else self.graceful_timeout)
+        self.stop_by = now + KILL_AFTER + (0 if at_once else self.limits.graceful_timeout)
         molds = [generation for generation, mold in self.molds.items() if not mold.has_failed] if first else []
         actions: list[Action] = [StopMold(generation) for generation in molds]
+        if first and self.trial is not None:
+            actions.append(Settle(self.trial, self.error or unexpected("the supervisor is stopping")))
         if first and not self.error:
             actions.append(Log("info", "stopping at once" if at_once else "stopping: requests in flight are finished"))
         for worker in self.workers.values():
@@ -177,7 +252,11 @@ class State:
     def mold_loaded(self, generation: int, facts: dict[str, Any], now: float) -> list[Action]:
         """The application is loaded, or, without preload, could be."""
         mold = self.molds[generation]
+        mold.limits = Limits(**facts["limits"])
         actions: list[Action] = []
+        if mold.preload and generation == self.trial and not self.serving:
+            actions.append(Announce(facts))
+        mold.preload = mold.preload and facts["is_preloaded"]
         if facts["threads"]:
             mold.is_unsafe = True
             names = ", ".join(facts["threads"])
@@ -186,12 +265,7 @@ class State:
             )
         else:
             mold.is_loaded = True
-        if generation == self.trial:
-            self.graceful_timeout = facts["graceful_timeout"]
-            if facts["workers"] != self.configured:
-                self.wanted = self.configured = facts["workers"]
-        if mold.preload and generation == self.trial and not self.serving:
-            actions.insert(0, Announce(facts))
+        mold.give_up_at = math.inf
         actions += [Log("warning", warning) for warning in facts.get("warnings", ())]
         return actions + self.fill(now)
 
@@ -214,11 +288,16 @@ class State:
         if self.is_stopping:
             return self.finish()
         if mold.is_unsafe:
-            self.molds[generation] = MoldHandle(preload=False)
+            self.molds[generation] = MoldHandle(False, mold.limits, now)
             return [StartMold(generation, preload=False)]
+        how = "took longer than boot_timeout" if mold.is_given_up else ending
+        reason = f"the process that loads the application {how}"
+        if generation == self.previous:
+            self.previous = 0
+            if generation != self.trial:
+                return [Log("warning", f"{reason}; generation {generation} cannot be rolled back to")]
         if mold.has_failed or generation not in (self.serving, self.trial):
             return []
-        reason = f"the process that loads the application {ending}"
         if generation == self.trial:
             return self.fail_trial(unexpected(reason), now)
         self.put_off(now)
@@ -247,13 +326,10 @@ class State:
             return []
         worker.pid = pid
         worker.ready_at = now
+        worker.kill_at = math.inf
         actions: list[Action] = [Log("info", f"{worker} is ready")]
         if worker.generation == self.trial:
-            if self.serving:
-                actions.append(Log("info", f"generation {self.trial} takes over from generation {self.serving}"))
-            if self.serving in self.molds:
-                actions.append(StopMold(self.serving))
-            self.serving, self.trial = self.trial, None
+            actions += self.take_over(self.trial)
         return [*actions, *self.retire_surplus(now), *self.fill(now)]
 
     def worker_failed(self, number: int, error: dict[str, str], now: float) -> list[Action]:
@@ -277,76 +353,178 @@ class State:
             return [Log("info", f"{worker} has left"), *self.fill(now)]
         if worker.ready_at is not None and now - worker.ready_at >= STEADY:
             self.pause = FIRST_PAUSE
-        return self.lose(
-            worker, f"{worker} {ending}" + (" before it was ready" if worker.ready_at is None else ""), now
-        )
+        how = worker.killed_because or ending
+        before = " before it was ready" if worker.ready_at is None and not worker.killed_because else ""
+        return self.lose(worker, f"{worker} {how}{before}", now)
+
+    def observe(self, readings: Mapping[int, Reading], now: float) -> list[Action]:
+        """Takes the workers' counters in, by number: who is due to leave, and whether there are enough."""
+        actions: list[Action] = []
+        seconds = now - self.looked_at
+        self.looked_at = now
+        for worker in [w for w in self.workers.values() if w.takes_requests and w.number in readings]:
+            actions += self.judge(worker, readings[worker.number], now)
+        if self.limits.is_elastic and self.trial is None:
+            change = self.load.change(readings.values(), seconds, self.wanted)
+            most = min(self.limits.most_workers, self.room)
+            if change and self.limits.workers <= self.wanted + change <= most:
+                why = ": requests wait for long" if change > 0 else ": there is little to do"
+                actions += self.scale(self.wanted + change, now, why)
+        return actions + self.fill(now)
 
     # -- what the time tells
 
     def next_time(self) -> float:
         """When tick() should be called at the latest; infinite when nothing waits."""
         kill = min((worker.kill_at for worker in self.workers.values()), default=math.inf)
-        return min(self.resume_at or math.inf, kill, self.stop_by)
+        give_up = min((mold.give_up_at for mold in self.molds.values()), default=math.inf)
+        look = self.looked_at + LOOK_EVERY if self.looks_on else math.inf
+        return min(self.resume_at or math.inf, kill, give_up, look, self.stop_by)
 
     def tick(self, now: float) -> list[Action]:
         """Does what was put off until now."""
         actions: list[Action] = []
-        for worker in self.workers.values():
+        for generation, mold in self.molds.items():
+            if mold.give_up_at <= now:
+                mold.give_up_at, mold.is_given_up = math.inf, True
+                actions.append(StopMold(generation, at_once=True))
+        for worker in list(self.workers.values()):
             if worker.kill_at <= now:
-                worker.kill_at = math.inf
-                if worker.pid:
-                    actions += [Log("warning", f"{worker} does not leave; killing it"), Signal(worker.pid, "KILL")]
+                actions += self.kill(worker)
         if self.stop_by <= now:
             self.stop_by = math.inf
             actions.append(SignalMolds("KILL"))
         if self.resume_at <= now:
             self.resume_at = 0.0
+        if self.looks_on and now >= self.looked_at + LOOK_EVERY:
+            self.looks += 1
+            limited = self.limits.max_memory or self.limits.max_memory_hard
+            actions.append(Look(bool(limited) and self.looks % MEMORY_EVERY == 1))
         return actions + self.fill(now)
 
     # -- decisions
+
+    @property
+    def room(self) -> int:
+        """The most workers that there can be: a reload needs as many again."""
+        return self.slots // 2
+
+    @property
+    def looks_on(self) -> bool:
+        """Whether the workers' counters matter now."""
+        return bool(self.serving) and not self.is_stopping and self.limits.needs_looks
+
+    def take_over(self, generation: int) -> list[Action]:
+        """The generation on trial serves from now on. The mold of the one before is kept, if it holds any code."""
+        old, self.serving, self.trial = self.serving, generation, None
+        if generation in self.molds:
+            limits = self.molds[generation].limits
+            self.wanted, self.limits = self.wanted_with(limits), limits
+        actions: list[Action] = [Settle(generation, None)]
+        if self.wanted > self.room:
+            actions.append(
+                Log("warning", f"there is room for {self.room} workers, not {self.wanted}, until a restart")
+            )
+            self.wanted = self.room
+        if old:
+            actions.append(Log("info", f"generation {generation} takes over from generation {old}"))
+        older = {old, self.previous} - {generation} & self.molds.keys()
+        keeps = self.limits.keep_previous and old in older and self.molds[old].preload and self.molds[old].is_loaded
+        self.previous = old if keeps else 0
+        return actions + [StopMold(one) for one in sorted(older - {self.previous})]
+
+    def judge(self, worker: WorkerHandle, reading: Reading, now: float) -> list[Action]:
+        """Whether one worker has to leave, and why. Only one at a time may be due, unless it is stuck."""
+        assert worker.pid is not None, "a ready worker has told its pid"
+        assert worker.ready_at is not None, "only a ready worker is judged"
+        if 0 < self.limits.max_memory_hard < reading.memory:
+            worker.is_leaving = True
+            self.restarts["memory"] += 1
+            message = f"{worker} uses {mebibytes(reading.memory)}, more than max_memory_hard; killing it"
+            return [Log("error", message), Signal(worker.pid, "KILL")]
+        if reading.stuck and worker.due != "stuck":
+            worker.due = "stuck"
+            threads = "a thread that does" if reading.stuck == 1 else f"{reading.stuck} threads that do"
+            message = f"{worker} has {threads} not come back; starting another in its place"
+            return [Log("error", message)]
+        is_free = not any(w.due or w.generation != self.serving for w in self.workers.values())
+        if worker.due or worker.generation != self.serving or not is_free or self.trial is not None:
+            return []
+        if 0 < worker.most_requests <= reading.requests:
+            worker.due, why = "requests", f"has had {reading.requests} requests"
+        elif 0 < self.limits.max_lifetime <= now - worker.ready_at:
+            worker.due, why = "lifetime", f"has served for {now - worker.ready_at:.0f} s"
+        elif 0 < self.limits.max_memory < reading.memory:
+            worker.due, why = "memory", f"uses {mebibytes(reading.memory)}"
+        else:
+            return []
+        return [Log("info", f"{worker} {why}; starting another in its place")]
 
     def fill(self, now: float) -> list[Action]:
         """Starts what is missing: all at once, but one by one while old workers have still to leave."""
         actions: list[Action] = []
         if self.is_stopping or now < self.resume_at:
             return actions
+        staying = [worker for worker in self.workers.values() if not worker.is_leaving]
         for generation, target in ((self.serving, self.wanted), (self.trial, 1)):
             if not generation:
                 continue
-            mine = [w for w in self.workers.values() if w.generation == generation and not w.is_leaving]
-            missing = target - len(mine)
-            if any(w.generation < generation and not w.is_leaving for w in self.workers.values()):
+            mine = [worker for worker in staying if worker.generation == generation]
+            missing = target + sum(bool(worker.due) for worker in mine) - len(mine)
+            if generation == self.serving and any(w.generation not in (self.serving, self.trial) for w in staying):
                 missing = min(missing, 0 if any(w.ready_at is None for w in mine) else 1)
+            missing = min(missing, self.slots - len(self.workers))
             if missing <= 0:
                 continue
             mold = self.molds.get(generation)
             if mold is None:
-                self.molds[generation] = MoldHandle(preload=True)
+                self.molds[generation] = MoldHandle(True, self.limits, now)
                 actions.append(StartMold(generation, preload=True))
             elif mold.is_loaded:
-                actions += [self.start_worker(generation, now) for _ in range(missing)]
+                actions += [self.start_worker(generation, mold.limits, now) for _ in range(missing)]
         return actions
 
-    def start_worker(self, generation: int, now: float) -> StartWorker:
+    def start_worker(self, generation: int, limits: Limits, now: float) -> StartWorker:
         """Takes the lowest number that is free."""
         number = next(number for number in range(1, len(self.workers) + 2) if number not in self.workers)
-        self.workers[number] = WorkerHandle(number, generation, now)
-        return StartWorker(generation, number, self.wanted)
+        self.workers[number] = WorkerHandle(number, generation, now, limits, self.chance())
+        most = limits.most_workers if limits.is_elastic else 0
+        return StartWorker(generation, number, max(self.wanted_with(limits), most))
+
+    def wanted_with(self, limits: Limits) -> int:
+        """Workers that a generation shall have: what was asked for since, unless its configuration is another one."""
+        same = (limits.workers, limits.most_workers) == (self.limits.workers, self.limits.most_workers)
+        return self.wanted if same else limits.workers
 
     def retire_surplus(self, now: float) -> list[Action]:
-        """Lets the workers leave that are too many: of old generations first, then the youngest."""
-        ready = [w for w in self.workers.values() if not w.is_leaving and w.ready_at is not None]
-        current = [w for w in ready if w.generation == self.serving]
-        old = [w for w in ready if w.generation < self.serving]
-        surplus = (old + current[::-1])[: max(0, len(old) + len(current) - self.wanted)]
+        """Lets the workers leave that are too many: of other generations first, then who is due, then the youngest."""
+        ready = [worker for worker in self.workers.values() if worker.takes_requests]
+        current = [worker for worker in ready if worker.generation == self.serving]
+        old = [worker for worker in ready if worker.generation not in (self.serving, self.trial)]
+        due = [worker for worker in current if worker.due]
+        others = [worker for worker in current[::-1] if not worker.due]
+        surplus = (old + due + others)[: max(0, len(old) + len(current) - self.wanted)]
         return [self.retire(worker, now) for worker in surplus]
 
     def retire(self, worker: WorkerHandle, now: float) -> Signal:
         """Has a worker finish what it does, and leave."""
         assert worker.pid is not None, "a ready worker has told its pid"
+        self.restarts[worker.due or ("scale" if worker.generation == self.serving else "reload")] += 1
         worker.is_leaving = True
-        worker.kill_at = now + self.graceful_timeout + KILL_AFTER
+        worker.kill_at = now + self.limits.graceful_timeout + KILL_AFTER
         return Signal(worker.pid, "TERM")
+
+    def kill(self, worker: WorkerHandle) -> list[Action]:
+        """Ends a worker that does not leave, or does not become ready."""
+        worker.kill_at = math.inf
+        if worker.pid is None:  # the mold was asked, and hangs
+            if worker.generation in self.molds:
+                self.molds[worker.generation].is_given_up = True
+            return [StopMold(worker.generation, at_once=True)]
+        if worker.is_leaving:
+            return [Log("warning", f"{worker} does not leave; killing it"), Signal(worker.pid, "KILL")]
+        worker.killed_because = "was not ready within boot_timeout"
+        return [Signal(worker.pid, "KILL")]
 
     def fail_trial(self, error: dict[str, str], now: float) -> list[Action]:
         """Gives the new generation up; the old one serves on, or there is none and that is the end."""
@@ -354,12 +532,21 @@ class State:
             self.error = error
             return self.stop(now, at_once=True)
         message = f"generation {self.trial} failed, generation {self.serving} serves on: {sentence(error)}"
-        return [*self.end_trial(), Log("error", message)]
+        return [*self.end_trial(error), Log("error", message)]
 
-    def end_trial(self) -> list[Action]:
+    def supersede(self) -> list[Action]:
+        """Ends the trial in progress, if there is one, because somebody asks for another."""
+        if self.trial is None:
+            return []
+        return self.end_trial(unexpected(f"generation {self.trial} was given up: another one was asked for"))
+
+    def end_trial(self, error: dict[str, str]) -> list[Action]:
         """Ends the mold and the workers on trial."""
+        assert self.trial is not None, "a trial is on"
         generation, self.trial = self.trial, None
-        actions: list[Action] = []
+        actions: list[Action] = [Settle(generation, error)]
+        if generation == self.previous:
+            self.previous = 0
         if generation in self.molds and not self.molds[generation].has_failed:
             actions.append(StopMold(generation))
         for worker in self.workers.values():
@@ -373,8 +560,9 @@ class State:
         """A worker ended that nobody had asked to: another one, after a pause, unless a trial ends with it."""
         if worker.generation == self.trial:
             self.trial_deaths += 1
-            if self.serving or self.trial_deaths >= BOOT_TRIES:
+            if self.serving or self.trial_deaths >= BOOT_TRIES or worker.killed_because:
                 return self.fail_trial(unexpected(message), now)
+        self.restarts["crash"] += 1
         actions: list[Action] = [Log("error", f"{message}; starting another in {self.pause:g} s")]
         self.put_off(now)
         return actions
@@ -398,5 +586,10 @@ def sentence(error: dict[str, str]) -> str:
 
 def unexpected(message: str) -> dict[str, str]:
     """An error for a process that ended without a word."""
-    hint = "its last words, if any, are above"
+    hint = "the log says more, if there is more to say"
     return {"kind": "AppFailed", "message": message, "hint": hint, "detail": ""}
+
+
+def mebibytes(size: int) -> str:
+    """A size of memory as a person reads it."""
+    return f"{size / 2**20:.0f} MiB"

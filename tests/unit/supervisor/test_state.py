@@ -2,14 +2,22 @@ import math
 
 import pytest
 
+from penstock.errors import PenstockError
+from penstock.supervisor.limits import Limits
+from penstock.supervisor.load import Reading
 from penstock.supervisor.state import (
+    BOOT_GRACE,
     BOOT_TRIES,
     KILL_AFTER,
     LONGEST_PAUSE,
+    LOOK_EVERY,
+    MEMORY_EVERY,
     STEADY,
     Announce,
     Finish,
     Log,
+    Look,
+    Settle,
     Signal,
     SignalMolds,
     StartMold,
@@ -19,14 +27,17 @@ from penstock.supervisor.state import (
 )
 
 GRACE = 30.0
+BOOT = 60.0
 ERROR = {"kind": "AppFailed", "message": "shop cannot be imported", "hint": "mend it", "detail": "line 3\n"}
 
 
 class World:
     """Plays the processes: does what the state asks, tells it what came of it, and keeps what was done and said."""
 
-    def __init__(self, workers=2):
-        self.state = State(workers, GRACE)
+    def __init__(self, workers=2, **limits):
+        most = limits.pop("most_workers", workers)
+        self.state = State(Limits(workers, most, GRACE, BOOT, **limits), slots=64, chance=lambda: 0.5)
+        self.settled = {}
         self.now = 100.0
         self.next_pid = 1000
         self.lines = []
@@ -34,11 +45,14 @@ class World:
         self.finished = None
 
     def do(self, actions):
-        """Takes actions in; returns those that are no lines."""
+        """Takes actions in; returns those that are neither lines nor answers."""
         done = []
         for action in actions:
             if isinstance(action, Log):
                 self.lines.append(f"{action.level}: {action.message}")
+                continue
+            if isinstance(action, Settle):
+                self.settled[action.generation] = action.error
                 continue
             done.append(action)
             if isinstance(action, Finish):
@@ -48,8 +62,9 @@ class World:
         return done
 
     def facts(self, **other):
-        known = {"workers": self.state.configured, "graceful_timeout": self.state.graceful_timeout}
-        return {"threads": [], "warnings": []} | known | other
+        limits = {name: other.pop(name) for name in Limits._fields if name in other}
+        limits = self.state.limits._replace(**limits)._asdict()
+        return {"threads": [], "warnings": [], "is_preloaded": True, "limits": limits} | other
 
     def load(self, generation, **facts):
         return self.do(self.state.mold_loaded(generation, self.facts(**facts), self.now))
@@ -98,6 +113,9 @@ def test_the_first_worker_is_tried_alone_and_then_the_others_start_together():
     assert first == StartWorker(1, 1, 3)
     assert world.start(first) == [StartWorker(1, 2, 3), StartWorker(1, 3, 3)]
     assert world.lines == ["info: worker 1 (pid 1001) is ready"]
+    for number in (2, 3):
+        world.fork(StartWorker(1, number, 3))
+        world.ready(number)
     assert world.state.next_time() == math.inf
 
 
@@ -238,13 +256,12 @@ def test_a_reload_lets_old_workers_leave_one_by_one_as_new_ones_are_ready():
     assert world.do(world.state.reload(world.now)) == [StartMold(2, True)]
     [first] = world.load(2)
     assert first == StartWorker(2, 3, 2)
-    assert world.start(first) == [StopMold(1), Signal(1001, "TERM"), StartWorker(2, 4, 2)]
+    assert world.start(first) == [Signal(1001, "TERM"), StartWorker(2, 4, 2)]
     assert world.state.serving == 2
     second = StartWorker(2, 4, 2)
     assert world.exit(1001, "exited with status 0") == []
     assert world.start(second) == [Signal(1002, "TERM")]
     assert world.exit(1002, "exited with status 0") == []
-    assert world.do(world.state.mold_exited(1, "was killed by SIGTERM", world.now)) == []
     assert sorted(world.pids()) == [1003, 1004]
     assert "info: worker 2 (pid 1002) has left" in world.lines
 
@@ -292,15 +309,15 @@ def test_a_reload_during_a_reload_gives_up_the_older_code():
     assert world.exit(pid, "was killed by SIGKILL") == []
     assert world.do(world.state.mold_exited(2, "was killed by SIGTERM", world.now)) == []
     [start] = world.load(3)
-    assert StopMold(1) in world.start(start)
-    assert world.state.serving == 3
+    world.start(start)
+    assert (world.state.serving, world.state.previous) == (3, 1)
 
 
 def test_a_reload_takes_over_a_new_number_of_workers():
     world = World(workers=2).boot()
     world.do(world.state.reload(world.now))
-    [start] = world.load(2, workers=1)
-    assert world.start(start) == [StopMold(1), Signal(1001, "TERM"), Signal(1002, "TERM")]
+    [start] = world.load(2, workers=1, most_workers=1)
+    assert world.start(start) == [Signal(1001, "TERM"), Signal(1002, "TERM")]
 
 
 def test_a_reload_takes_over_a_new_graceful_timeout():
@@ -313,7 +330,7 @@ def test_a_reload_takes_over_a_new_graceful_timeout():
 
 def test_a_reload_keeps_a_number_that_was_changed_by_signal():
     world = World(workers=1).boot()
-    [start] = world.do(world.state.scale(+1, world.now))
+    [start] = world.do(world.state.scale(world.state.wanted + 1, world.now))
     world.start(start)
     world.do(world.state.reload(world.now))
     world.load(2)
@@ -332,15 +349,16 @@ def test_an_application_with_threads_is_loaded_by_each_worker():
 
 def test_a_worker_is_added_and_removed():
     world = World().boot()
-    assert world.do(world.state.scale(+1, world.now)) == [StartWorker(1, 3, 3)]
+    assert world.do(world.state.scale(world.state.wanted + 1, world.now)) == [StartWorker(1, 3, 3)]
     world.start(StartWorker(1, 3, 3))
-    assert world.do(world.state.scale(-1, world.now)) == [Signal(1003, "TERM")]
+    assert world.do(world.state.scale(world.state.wanted - 1, world.now)) == [Signal(1003, "TERM")]
     assert world.exit(1003, "exited with status 0") == []
 
 
 def test_one_worker_always_remains():
     world = World(workers=1).boot()
-    assert world.do(world.state.scale(-1, world.now)) == []
+    with pytest.raises(PenstockError, match="there can be 1 to 32 workers"):
+        world.state.scale(0, world.now)
     assert world.state.wanted == 1
 
 
@@ -379,13 +397,11 @@ def test_an_old_worker_that_does_not_leave_after_a_reload_is_killed():
 def test_nothing_is_started_while_stopping():
     world = World().boot()
     world.do(world.state.stop(world.now))
-    for actions in (
-        world.state.reload(world.now),
-        world.state.scale(+1, world.now),
-        world.state.worker_exited(1001, "exited with status 0", world.now),
-        world.state.tick(world.now + 1),
-    ):
-        assert world.do(actions) == []
+    for ask in (world.state.reload, world.state.rollback, lambda now: world.state.scale(3, now)):
+        with pytest.raises(PenstockError, match="the supervisor is stopping"):
+            ask(world.now)
+    assert world.exit(1001, "exited with status 0") == []
+    assert world.pass_time(1) == []
 
 
 def test_a_stop_while_the_application_is_being_loaded_waits_for_the_mold_only():
@@ -423,3 +439,275 @@ def test_every_process_reopens_its_logs():
     world = World().boot()
     assert world.do(world.state.reopen_logs()) == [SignalMolds("USR1"), Signal(1001, "USR1"), Signal(1002, "USR1")]
     assert world.lines == ["info: log files are opened anew"]
+
+
+def test_who_asked_for_a_reload_hears_when_the_new_generation_serves():
+    world = World().boot()
+    world.do(world.state.reload(world.now))
+    [start] = world.load(2)
+    assert 2 not in world.settled
+    world.start(start)
+    assert world.settled[2] is None
+
+
+def test_who_asked_for_a_reload_hears_why_it_failed():
+    world = World().boot()
+    world.do(world.state.reload(world.now))
+    world.do(world.state.mold_failed(2, ERROR, world.now))
+    assert world.settled[2] == ERROR
+
+
+def test_who_asked_for_a_reload_hears_that_another_one_or_the_end_came_first():
+    world = World().boot()
+    world.do(world.state.reload(world.now))
+    world.do(world.state.reload(world.now))
+    assert "generation 2 was given up" in world.settled[2]["message"]
+    world.do(world.state.stop(world.now))
+    assert "stopping" in world.settled[3]["message"]
+
+
+def reloaded(**limits):
+    """A world whose second generation serves with one worker, and whose first has left its mold behind."""
+    world = World(workers=1, **limits).boot()
+    world.do(world.state.reload(world.now))
+    [start] = world.load(2)
+    world.start(start)
+    world.exit(1001, "exited with status 0")
+    world.done.clear()
+    return world
+
+
+def test_a_rollback_forks_from_the_kept_mold_at_once_and_the_roles_swap():
+    world = reloaded()
+    assert world.state.previous == 1
+    [start] = world.do(world.state.rollback(world.now))
+    assert start == StartWorker(1, 1, 1)
+    assert world.start(start) == [Signal(1002, "TERM")]
+    assert (world.state.serving, world.state.previous) == (1, 2)
+    assert world.settled[1] is None
+    world.exit(1002, "exited with status 0")
+    [start] = world.do(world.state.rollback(world.now))
+    world.start(start)
+    assert (world.state.serving, world.state.previous) == (2, 1)
+
+
+def test_a_rollback_whose_worker_dies_changes_nothing():
+    world = reloaded()
+    [start] = world.do(world.state.rollback(world.now))
+    assert world.exit(world.fork(start), "was killed by SIGSEGV") == [StopMold(1)]
+    assert world.state.serving == 2
+    assert "was killed by SIGSEGV" in world.settled[1]["message"]
+    with pytest.raises(PenstockError, match="there is no previous generation"):
+        world.state.rollback(world.now)
+
+
+def test_a_reload_ends_the_mold_that_was_kept_before():
+    world = reloaded()
+    world.do(world.state.reload(world.now))
+    [start] = world.load(3)
+    assert world.start(start) == [StopMold(1), Signal(1002, "TERM")]
+    assert world.state.previous == 2
+
+
+def test_no_mold_is_kept_when_the_configuration_says_so():
+    world = World(workers=1).boot()
+    world.do(world.state.reload(world.now))
+    [start] = world.load(2, keep_previous=False)
+    assert world.start(start) == [StopMold(1), Signal(1001, "TERM")]
+    with pytest.raises(PenstockError, match="there is no previous generation"):
+        world.state.rollback(world.now)
+
+
+def test_a_generation_that_each_worker_loads_for_itself_is_not_kept():
+    world = World(workers=1)
+    world.do(world.state.reload(world.now))
+    _, start = world.load(1, is_preloaded=False)
+    world.start(start)
+    world.do(world.state.reload(world.now))
+    [start] = world.load(2)
+    assert world.start(start) == [StopMold(1), Signal(1001, "TERM")]
+    assert world.state.previous == 0
+
+
+def test_a_kept_mold_that_dies_cannot_be_rolled_back_to():
+    world = reloaded()
+    world.do(world.state.mold_exited(1, "was killed by SIGKILL", world.now))
+    assert world.lines[-1].endswith("was killed by SIGKILL; generation 1 cannot be rolled back to")
+    with pytest.raises(PenstockError, match="there is no previous generation"):
+        world.state.rollback(world.now)
+
+
+def test_an_application_that_hangs_while_it_is_loaded_is_given_up_and_the_old_one_serves_on():
+    world = World().boot()
+    world.do(world.state.reload(world.now))
+    assert world.state.next_time() == world.now + BOOT + BOOT_GRACE
+    assert world.pass_time(BOOT + BOOT_GRACE) == [StopMold(2, at_once=True)]
+    world.do(world.state.mold_exited(2, "was killed by SIGKILL", world.now))
+    assert "took longer than boot_timeout" in world.settled[2]["message"]
+    assert world.state.serving == 1
+
+
+def test_a_worker_that_never_becomes_ready_is_killed_and_fails_the_reload():
+    world = World().boot()
+    world.do(world.state.reload(world.now))
+    [start] = world.load(2)
+    pid = world.fork(start)
+    assert world.pass_time(BOOT + BOOT_GRACE) == [Signal(pid, "KILL")]
+    world.exit(pid, "was killed by SIGKILL")
+    assert "was not ready within boot_timeout" in world.settled[2]["message"]
+
+
+def test_nobody_looks_at_counters_that_matter_to_nobody():
+    assert World().boot().state.next_time() == math.inf
+
+
+def test_counters_are_looked_at_once_a_second_and_memory_more_rarely():
+    world = World(max_memory=1).boot()
+    looks = []
+    for _ in range(MEMORY_EVERY):
+        looks += world.do(world.state.tick(world.now))
+        assert world.do(world.state.observe({}, world.now)) == []
+        assert world.state.next_time() == world.now + LOOK_EVERY
+        world.now += LOOK_EVERY
+    assert [look.with_memory for look in looks] == [True] + [False] * (MEMORY_EVERY - 1)
+    assert isinstance(looks[0], Look)
+
+
+def look(world, **readings):
+    """Shows the state a reading for each worker, by "w1" and so on."""
+    return world.do(world.state.observe({int(name[1:]): reading for name, reading in readings.items()}, world.now))
+
+
+DUE = {
+    "requests": ({"max_requests": 100, "max_requests_jitter": 20}, Reading(requests=110), "has had 110 requests"),
+    "memory": ({"max_memory": 2**20}, Reading(memory=3 * 2**20), "uses 3 MiB"),
+    "lifetime": ({"max_lifetime": 60.0}, Reading(), "has served for 60 s"),
+    "stuck": ({"timeout": 30.0}, Reading(stuck=1), "has a thread that does not come back"),
+}
+
+
+@pytest.mark.parametrize("reason", DUE)
+def test_a_worker_that_is_due_leaves_when_its_replacement_is_ready(reason):
+    limits, reading, words = DUE[reason]
+    world = World(**limits).boot()
+    world.now += 60
+    [start] = look(world, w1=reading)
+    assert world.lines == [
+        f"{'error' if reason == 'stuck' else 'info'}: worker 1 (pid 1001) {words}; starting another in its place"
+    ]
+    world.fork(start)
+    assert look(world, w1=reading) == []
+    assert world.ready(start.number) == [Signal(1001, "TERM")]
+    assert world.state.restarts[reason] == 1
+    assert world.exit(1001, "exited with status 0") == []
+
+
+def test_only_one_worker_is_recycled_at_a_time():
+    world = World(max_requests=100).boot()
+    worn = Reading(requests=100)
+    [start] = look(world, w1=worn, w2=worn)
+    world.start(start)
+    assert look(world, w2=worn) == []
+    world.exit(1001, "exited with status 0")
+    [start] = look(world, w2=worn)
+    assert world.start(start) == [Signal(1002, "TERM")]
+
+
+def test_stuck_workers_are_replaced_together():
+    world = World(timeout=30.0).boot()
+    stuck = Reading(stuck=2)
+    assert len(look(world, w1=stuck, w2=stuck)) == 2
+
+
+def test_a_stuck_worker_that_does_not_leave_is_killed():
+    world = World(workers=1, timeout=30.0).boot()
+    [start] = look(world, w1=Reading(stuck=1))
+    world.start(start)
+    assert Signal(1001, "KILL") in world.pass_time(GRACE + KILL_AFTER)
+
+
+def test_a_replacement_that_cannot_be_loaded_keeps_the_worker_that_is_due():
+    world = World(workers=1, max_requests=100).boot()
+    world.do(world.state.mold_exited(1, "was killed by SIGKILL", world.now))
+    assert world.pass_time(60) == [Look(False)]
+    assert look(world, w1=Reading(requests=100)) == [StartMold(1, True)]
+    world.do(world.state.mold_failed(1, ERROR, world.now))
+    world.do(world.state.mold_exited(1, "exited with status 1", world.now))
+    assert world.pids() == [1001]
+    assert not world.state.workers[1].is_leaving
+
+
+def test_a_worker_far_too_large_is_killed_and_replaced_at_once():
+    world = World(max_memory_hard=2**20).boot()
+    kill, start = look(world, w1=Reading(memory=2 * 2**20))
+    assert kill == Signal(1001, "KILL")
+    assert start == StartWorker(1, 3, 2)
+    assert world.exit(1001, "was killed by SIGKILL") == []
+    assert world.state.restarts == dict.fromkeys(world.state.restarts, 0) | {"memory": 1}
+
+
+def test_each_worker_that_goes_is_counted_with_its_reason():
+    world = World().boot()
+    world.exit(1002)
+    world.pass_time(1)
+    world.start(StartWorker(1, 2, 2))
+    world.do(world.state.scale(1, world.now))
+    assert world.state.restarts["crash"] == 1
+    assert world.state.restarts["scale"] == 1
+
+
+def test_there_are_never_more_workers_than_there_is_room_for():
+    world = World(workers=30).boot()
+    world.do(world.state.scale(32, world.now))
+    for number in (31, 32):
+        world.start(StartWorker(1, number, 32))
+    for worker in list(world.state.workers.values()):
+        world.do([world.state.retire(worker, world.now)])
+    assert len(world.do(world.state.fill(world.now))) == 32
+    assert world.do(world.state.fill(world.now)) == []
+
+
+def test_the_number_of_workers_follows_the_load_within_its_bounds():
+    world = World(workers=1, most_workers=2).boot()
+    busy = {"taken": 0, "waiting": 5}
+    for _ in range(3):
+        world.now += 1
+        look(world, w1=Reading(**busy))
+    assert world.state.wanted == 2
+    assert world.lines[-1] == "info: 2 workers are wanted now: requests wait for long"
+    for _ in range(20):
+        world.now += 1
+        look(world, w1=Reading(**busy))
+    assert world.state.wanted == 2
+
+
+def test_a_reload_that_fails_changes_no_limit():
+    world = World(workers=2).boot()
+    world.do(world.state.reload(world.now))
+    world.load(2, workers=5, most_workers=5)
+    world.do(world.state.worker_not_forked(3, "no memory", world.now))
+    assert world.state.serving == 1
+    assert world.state.wanted == 2
+
+
+def test_a_mold_that_hangs_while_it_forks_is_ended_and_replaced():
+    world = World(workers=1).boot()
+    world.exit(1001)
+    world.pass_time(1)
+    assert world.pass_time(BOOT + BOOT_GRACE) == [StopMold(1, at_once=True)]
+    world.do(world.state.mold_exited(1, "was killed by SIGKILL", world.now))
+    assert world.lines[-1].endswith("took longer than boot_timeout; its workers go on")
+    assert world.pass_time(1) == [StartMold(1, True)]
+
+
+def test_a_reload_that_asks_for_more_workers_than_there_is_room_for_gets_what_there_is():
+    world = World(workers=1).boot()
+    world.do(world.state.reload(world.now))
+    [start] = world.load(2, workers=100, most_workers=200)
+    world.start(start)
+    assert world.state.wanted == world.state.room == 32
+    assert "warning: there is room for 32 workers, not 100, until a restart" in world.lines
+    for _ in range(5):
+        world.now += 1
+        look(world, w2=Reading(waiting=5))
+    assert world.state.wanted == 32

@@ -1,0 +1,1 @@
+"""For whoever runs a server: health, metrics, status, and a live table. Never runs in a worker."""

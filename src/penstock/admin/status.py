@@ -1,0 +1,140 @@
+"""What `penstock status` shows: the supervisor's snapshot, added up for a person. Asks and prints nothing itself."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from penstock.admin.totals import quantile
+from penstock.processes import memory_of
+
+if TYPE_CHECKING:
+    from penstock.admin.client import Connection
+
+Facts = dict[str, Any]
+
+
+def describe(snapshot: Mapping[str, Any], earlier: Mapping[str, Any] | None = None) -> Facts:
+    """The figures of all workers and of each. Requests a second are those since the `earlier` snapshot; else None."""
+    durations = add([worker["scoreboard"]["duration"]["buckets"] for worker in snapshot["workers"]])
+    return {
+        "version": snapshot["version"],
+        "pid": snapshot["pid"],
+        "uptime": snapshot["uptime"],
+        "addresses": snapshot["addresses"],
+        "is_ready": snapshot["is_ready"],
+        "is_stopping": snapshot["is_stopping"],
+        "generation": snapshot["generation"],
+        "previous": snapshot["previous"],
+        "wanted": snapshot["wanted"],
+        "restarts": snapshot["restarts"],
+        "queue": sum(worker["scoreboard"]["queue_length"] for worker in snapshot["workers"]),
+        "requests_per_second": rate(snapshot, earlier) if earlier else None,
+        "p50": quantile(durations, 0.5) if durations else 0.0,
+        "p99": quantile(durations, 0.99) if durations else 0.0,
+        "molds": [mold | {"memory": memory_of(mold["pid"])} for mold in snapshot["molds"]],
+        "workers": [describe_worker(worker) for worker in snapshot["workers"]],
+    }
+
+
+def rate(snapshot: Mapping[str, Any], earlier: Mapping[str, Any]) -> float:
+    """Requests a second between two snapshots, of the workers that are in both."""
+    before = {worker["pid"]: worker["scoreboard"]["requests"] for worker in earlier["workers"]}
+    both = [worker for worker in snapshot["workers"] if worker["pid"] in before]
+    requests: int = sum(worker["scoreboard"]["requests"] - before[worker["pid"]] for worker in both)
+    seconds: float = snapshot["uptime"] - earlier["uptime"]
+    return requests / seconds if seconds > 0 else 0.0
+
+
+def describe_worker(worker: Mapping[str, Any]) -> Facts:
+    """One worker's row. `started` is of time.monotonic(), which all processes of a machine share."""
+    scoreboard = worker["scoreboard"]
+    return {
+        "number": worker["number"],
+        "pid": worker["pid"],
+        "generation": worker["generation"],
+        "state": worker["state"],
+        "age": time.monotonic() - worker["started"],
+        "requests": scoreboard["requests"],
+        "busy": scoreboard["threads_busy"],
+        "stuck": scoreboard["threads_stuck"],
+        "threads": len(scoreboard["threads"]),
+        "queue": scoreboard["queue_length"],
+        "memory": memory_of(worker["pid"]) if worker["pid"] else 0,
+    }
+
+
+def add(histograms: Sequence[Sequence[tuple[float, int]]]) -> list[tuple[float, int]]:
+    """Several cumulative histograms with the same bounds as one."""
+    return [(column[0][0], sum(count for _, count in column)) for column in zip(*histograms, strict=True)]
+
+
+def show(facts: Facts, has_colour: bool, width: int) -> str:
+    """The facts as a person reads them."""
+    from rich.console import Console  # noqa: PLC0415 (only for people)
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    # "[v6]:port" is an address and no markup.
+    console = Console(width=width, no_color=not has_colour, force_terminal=has_colour, markup=False, highlight=False)
+    condition = "stopping" if facts["is_stopping"] else "ready" if facts["is_ready"] else "not ready"
+    previous = f", {facts['previous']} is kept for a rollback" if facts["previous"] else ""
+    restarts = ", ".join(f"{count} {reason}" for reason, count in facts["restarts"].items() if count)
+    rows = [
+        ("supervisor", f"Penstock {facts['version']}, pid {facts['pid']}, {condition}, up {age(facts['uptime'])}"),
+        ("address", " ".join(facts["addresses"])),
+        ("generation", f"{facts['generation']}{previous}"),
+        ("requests", f"{facts['requests_per_second']:.1f}/s, {facts['queue']} waiting"),
+        ("latency", f"p50 {milliseconds(facts['p50'])}, p99 {milliseconds(facts['p99'])}"),
+        ("restarts", restarts or "none"),
+        *(("mold", f"generation {m['generation']}, pid {m['pid']}, {mebibytes(m['memory'])}") for m in facts["molds"]),
+    ]
+    heading = Table.grid(padding=(0, 2))
+    for label, text in rows:
+        heading.add_row(Text(label, style="dim"), text)
+    table = Table(box=None, pad_edge=False, padding=(0, 2))
+    for name in ("worker", "pid", "gen", "state", "age", "requests", "busy", "queue", "memory"):
+        table.add_column(name, justify="left" if name == "state" else "right", header_style="dim")
+    for worker in facts["workers"]:
+        stuck = f" ({worker['stuck']} stuck)" if worker["stuck"] else ""
+        table.add_row(
+            str(worker["number"]),
+            str(worker["pid"] or ""),
+            str(worker["generation"]),
+            worker["state"],
+            age(worker["age"]),
+            str(worker["requests"]),
+            f"{worker['busy']}/{worker['threads']}{stuck}",
+            str(worker["queue"]),
+            mebibytes(worker["memory"]),
+        )
+    with console.capture() as capture:
+        console.print(heading)
+        console.print()
+        console.print(table)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def age(seconds: float) -> str:
+    """A time in its two largest units."""
+    whole = int(seconds)
+    for size, unit, small, next_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
+        if whole >= size:
+            return f"{whole // size}{unit} {whole % size // small}{next_unit}"
+    return f"{whole}s"
+
+
+def milliseconds(seconds: float) -> str:
+    """A latency."""
+    return f"{seconds * 1000:.3g} ms"
+
+
+def mebibytes(size: int) -> str:
+    """Memory; a dash when it is not known."""
+    return f"{size / 2**20:.0f} MiB" if size else "-"
+
+
+def look(connection: "Connection", pause: float) -> Facts:
+    """Two snapshots with a pause between, so that there is a rate to show."""
+    earlier = connection.ask("status")
+    time.sleep(pause)
+    return describe(connection.ask("status"), earlier)
