@@ -21,7 +21,7 @@ export PYO3_PYTHON := $(VENV)/bin/python
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: .venv/package $(EXAMPLE)/var/db.sqlite3  ## Build, and serve the example project on http://127.0.0.1:8000
+run: .venv/package $(EXAMPLE)/var/loaded  ## Build, and serve the example project on http://127.0.0.1:8000
 	$(MANAGE) migrate --verbosity 0
 	$(MANAGE) collectstatic --no-input --verbosity 0
 	cd $(EXAMPLE) && DJANGO_DEBUG=0 exec $(VENV)/bin/penstock serve --bind $(BIND)
@@ -107,7 +107,8 @@ system-packages:  ## Install what some tests and benchmarks need: wrk, nginx, ch
 	$(VENV)/bin/maturin develop --release --uv
 	@touch $@
 
-# Only for a new database: what was changed by hand is kept.
-$(EXAMPLE)/var/db.sqlite3: | .venv/tools
+# Once: what was changed by hand is kept.
+$(EXAMPLE)/var/loaded: | .venv/tools
 	$(MANAGE) migrate --verbosity 0
 	$(MANAGE) loaddata --verbosity 0 books
+	@touch $@

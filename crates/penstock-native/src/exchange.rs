@@ -275,8 +275,11 @@ impl Exchange {
         true
     }
 
-    pub fn client_left(&self) -> bool {
-        self.loaded.as_ref().is_some_and(|loaded| loaded.client_left)
+    /// Nobody is there to be told of a failure: the client has left, or was answered when the deadline had passed, and
+    /// the log has the stack from then.
+    pub fn is_over(&self) -> bool {
+        let is_over = |loaded: &Loaded| loaded.client_left || loaded.job.connection.wire.output().is_cut;
+        self.loaded.as_ref().is_some_and(is_over)
     }
 
     /// The wire of the connection, to wait for it without holding this object.

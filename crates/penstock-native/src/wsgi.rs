@@ -68,7 +68,7 @@ impl Application {
         let outcome = catch_unwind(AssertUnwindSafe(|| self.run(py, &exchange, &environ)))
             .unwrap_or_else(|_| Err(PyRuntimeError::new_err("penstock failed inside; please report this")));
         if let Err(error) = outcome {
-            if !exchange.borrow().client_left() {
+            if !exchange.borrow().is_over() {
                 // Formatting a traceback runs code of the application's, so nothing is borrowed meanwhile.
                 errors::report(py, call.hub, &describe(&environ), &error);
             }
