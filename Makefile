@@ -11,7 +11,8 @@ FUZZ_SECONDS ?= 60
 
 VENV := $(CURDIR)/.venv
 EXAMPLE := examples/library
-PIP_INSTALL = $(VENV)/bin/uv pip install --quiet
+# Compiled now, or each start of a server would compile Django anew where Python may not write.
+PIP_INSTALL = $(VENV)/bin/uv pip install --quiet --compile-bytecode
 # DJANGO_DEBUG=0: the example is served as on a live site.
 MANAGE = cd $(EXAMPLE) && DJANGO_DEBUG=0 $(VENV)/bin/python manage.py
 # What cargo builds for, and where maturin installs.

@@ -33,6 +33,10 @@ const STACK: usize = 8 * 1024 * 1024;
 /// Calls that are expected to take longer, in microseconds, do not keep a finished response waiting.
 const LONG_FOR_A_BATCH: f32 = 1_000.0;
 
+/// A thread keeps the GIL while it sends a response of up to so many bytes: that takes microseconds, and to get the GIL
+/// back beside a busy leader would take half a millisecond.
+const SENT_WITH_GIL: u64 = 64 * 1024;
+
 /// Stands for a shape where the loop is not lent for a call.
 const NO_CALL: u64 = u64::MAX;
 
@@ -388,15 +392,19 @@ impl Crew {
 
     /// Sends a response from this thread and gives the connection back to the loop.
     fn return_job(&self, py: Python<'_>, job: Job, measured: Measured, was_overdue: bool) {
-        py.detach(|| {
+        let send = || {
             let mut output = job.connection.wire.output();
             let before = output.total_sent;
             // What does not leave here, and errors, are for the loop, which comes to the same connection soon.
             let _ = output.flush(job.connection.wire.socket.as_fd());
             self.hub.scoreboard.add(Counter::BytesOut, output.total_sent - before);
-            drop(output);
-            self.hub.give_back(Returned { job, measured, was_overdue });
-        });
+        };
+        if job.connection.wire.output().pending() > SENT_WITH_GIL {
+            py.detach(send);
+        } else {
+            send();
+        }
+        self.hub.give_back(Returned { job, measured, was_overdue });
     }
 
     /// Calls the application: the answered request, what it took, and when it ended.
