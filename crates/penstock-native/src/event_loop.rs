@@ -28,8 +28,11 @@ use std::time::{Duration, Instant};
 /// Responses that may wait for their batch. More than this saves nothing: 16, 24 and 32 cost 82, 78 and 77 µs each.
 const MOST_HELD: usize = 32;
 
-/// How long the first of them may wait.
+/// How long the first of them may wait, and how long the loop may go without a look at its sockets.
 const LONGEST_HOLD: Duration = Duration::from_millis(2);
+
+/// Larger responses leave at once: a batch of them would fill the memory.
+const LARGE: u64 = 64 * 1024;
 
 /// What one receive may bring; a head and a usual form fit.
 const SCRATCH: usize = 64 * 1024;
@@ -40,8 +43,10 @@ const EVENTS: usize = 256;
 /// Receives in a row from one connection, so that one fast uploader leaves time for others.
 const MOST_RECEIVES: usize = 16;
 
-/// Connections that are accepted in a row.
+/// Connections that are accepted in a row. Where several workers listen, one that took all of a burst would have work
+/// while the others wait for some.
 const MOST_ACCEPTS: usize = 64;
+const MOST_ACCEPTS_BESIDE_OTHERS: usize = 1;
 
 /// Deadlines are looked at this often: none of them needs to be more exact.
 const SWEEP_EVERY: Duration = Duration::from_millis(250);
@@ -116,7 +121,6 @@ pub struct EventLoop {
     ready: Queue<Job>,
     /// Slots whose response is complete and waits to leave with the others of its batch.
     held: Vec<u32>,
-    held_since: Instant,
     /// Slots that have more to do although no event will say so.
     again: Vec<u32>,
     scratch: Vec<u8>,
@@ -150,7 +154,6 @@ impl EventLoop {
             free: Vec::new(),
             open: 0,
             held: Vec::with_capacity(MOST_HELD),
-            held_since: now,
             again: Vec::new(),
             scratch: vec![0; SCRATCH],
             requests: Vec::new(),
@@ -255,22 +258,22 @@ impl EventLoop {
     }
 
     /// Takes back a request whose response is complete. It leaves with the next batch.
-    pub fn finish(&mut self, now: Instant, mut job: Job) {
+    pub fn finish(&mut self, mut job: Job) {
         job.end_stream();
         let Job { mut connection, request } = job;
+        let is_large = request.body_sent > LARGE;
         self.recycle(request);
-        let slot = connection.slot;
         self.begin_sending(&mut connection);
-        if self.held.is_empty() {
-            self.held_since = now;
+        if is_large {
+            return self.send(connection);
         }
-        self.held.push(slot);
+        self.held.push(connection.slot);
         self.put_back(connection);
     }
 
-    /// Is it time for the batch to leave?
+    /// Is it time for the batch to leave, and for a look at what has come meanwhile?
     pub fn must_flush(&self, now: Instant) -> bool {
-        self.held.len() >= MOST_HELD || (!self.held.is_empty() && now.duration_since(self.held_since) >= LONGEST_HOLD)
+        self.held.len() >= MOST_HELD || now.saturating_duration_since(self.now) >= LONGEST_HOLD
     }
 
     /// Sends the batch.
@@ -413,7 +416,8 @@ impl EventLoop {
     }
 
     fn accept(&mut self, index: usize) {
-        for _ in 0..MOST_ACCEPTS {
+        let most = if self.hub.settings.multiprocess { MOST_ACCEPTS_BESIDE_OTHERS } else { MOST_ACCEPTS };
+        for _ in 0..most {
             if self.open >= self.hub.settings.max_connections {
                 self.pause_accepting();
                 return;
@@ -709,7 +713,7 @@ impl EventLoop {
         let keep = push_plain(&mut connection.wire.output(), turn, status, None, self.date.now());
         connection.close |= !keep;
         self.hub.account(&connection, &request, None, None);
-        self.finish(self.now, Job { connection, request });
+        self.finish(Job { connection, request });
     }
 
     fn answer_with_file(&mut self, connection: &Connection, request: &Request) -> Option<Served> {
@@ -726,8 +730,7 @@ impl EventLoop {
         }
         self.hub.scoreboard.add(Counter::StaticAnswers, 1);
         self.hub.account(&connection, &request, None, None);
-        let now = self.now;
-        self.finish(now, Job { connection, request });
+        self.finish(Job { connection, request });
     }
 
     /// No thread will be free in time: 503, and the connection stays.
@@ -740,8 +743,7 @@ impl EventLoop {
         connection.close |= !keep;
         request.status = 503;
         self.hub.account(&connection, &request, None, None);
-        let now = self.now;
-        self.finish(now, Job { connection, request });
+        self.finish(Job { connection, request });
     }
 
     /// The client's fault: answers, and reads nothing more of what it says.

@@ -27,6 +27,8 @@ use std::time::{Duration, Instant, SystemTime};
 pub struct Settings {
     pub limits: Limits,
     pub threads: usize,
+    /// Other workers accept from the same listeners.
+    pub multiprocess: bool,
     pub max_connections: usize,
     pub body_memory: u64,
     pub response_memory: usize,
@@ -70,6 +72,7 @@ impl Settings {
                 body: options.max_body,
             },
             threads: options.threads,
+            multiprocess: options.multiprocess,
             max_connections: options.max_connections.max(1),
             body_memory: options.body_memory,
             response_memory: options.response_memory,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// A queue that refuses work which it could not start in time.
 ///
-/// A burst may wait for the whole of `timeout`. A queue that has not been empty for that long is no burst: more
+/// A burst may wait for the whole of `timeout`. A queue that has not been empty for half as long is no burst: more
 /// work comes than can be done, and waiting would only make every answer late. Then a tenth of it is allowed.
 /// The idea is controlled delay: look at how long the queue has been standing, not at how long it is.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl<T> Queue<T> {
             return false;
         }
         let allowed = match self.standing_since {
-            Some(since) if now.duration_since(since) > self.timeout => self.timeout / STANDING_PART,
+            Some(since) if now.duration_since(since) > self.timeout / 2 => self.timeout / STANDING_PART,
             _ => self.timeout,
         };
         self.pace.saturating_mul(self.jobs.len() as u32) <= allowed
@@ -122,8 +122,8 @@ mod tests {
             now += 4 * MILLISECOND;
             queue.pop(now).unwrap();
         }
-        // 100 jobs are 400 ms, but the queue has stood for longer than a second.
-        assert!(now.duration_since(start) > Duration::from_secs(1));
+        // 100 jobs are 400 ms, but the queue has stood for longer than half a second.
+        assert!(now.duration_since(start) > Duration::from_millis(500));
         assert!(!queue.admits(now));
         while queue.pop(now).is_some() {}
         assert!(queue.admits(now));

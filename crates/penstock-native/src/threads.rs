@@ -343,7 +343,7 @@ impl Crew {
             self.lent_at.store(0, Ordering::Release);
             now = end;
             event_loop.routes.record(shape, measured, false);
-            event_loop.finish(now, job);
+            event_loop.finish(job);
             if event_loop.must_flush(now) {
                 event_loop.flush_held();
                 event_loop.turn(Patience::None);
