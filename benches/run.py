@@ -116,13 +116,15 @@ def main() -> int:
         os.environ["BENCH_DATABASE"] = f"{scratch}/page.sqlite3"
         subprocess.run([sys.executable, "django_page.py"], cwd=APPS, check=True)
         rows = {}
+        summary = ""
         for name in options.rows:
             print(f"{name}: {ROWS[name].title}", file=sys.stderr)
             chosen = options.servers or list(SERVERS)
-            rows[name] = measure_row(
-                ROWS[name], chosen, options.rounds, Options(options.seconds, Path(scratch)), missing
-            )
-    print(report.save(bool(options.servers or options.quick), versions, rows, list(ROWS)))
+            settings = Options(options.seconds, Path(scratch))
+            rows[name] = measure_row(ROWS[name], chosen, options.rounds, settings, missing)
+            # After each row: a run that is ended early keeps what it has measured.
+            summary = report.save(bool(options.servers or options.quick), versions, rows, list(ROWS))
+    print(summary)
     return 0
 
 
