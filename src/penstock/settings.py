@@ -214,9 +214,9 @@ TABLE = (
         WORKERS,
         "queue_timeout",
         Duration(0.001, DAY),
-        "5s",
+        "3s",
         "Time that a request may wait for a thread before it gets 503",
-        why="People have left after five seconds; work for nobody only makes the others wait.",
+        why="People have left after five seconds, and the view takes its time too; work for nobody makes others wait.",
     ),
     Setting(
         WORKERS,
