@@ -24,6 +24,9 @@ use std::time::{Duration, Instant};
 /// The warden looks this often. Every millisecond it would cost 6 µs a request on a virtual machine, every 5 nothing.
 const WARDEN_TICK: Duration = Duration::from_millis(5);
 
+/// No call is left alone with the loop for longer.
+const LONGEST_LOAN: Duration = Duration::from_millis(20);
+
 /// Without any call for this many ticks it sleeps until the loop wakes it.
 const IDLE_TICKS: u32 = 40;
 
@@ -72,8 +75,8 @@ pub struct Crew {
     hub: Arc<Hub>,
     lane: Mutex<EventLoop>,
     term: AtomicU64,
-    /// When the loop was lent (nanoseconds of the hub), or 0 while its leader has it.
-    lent_at: AtomicU64,
+    /// How long the loop may be lent (nanoseconds of the hub), or 0 while its leader has it.
+    lent_until: AtomicU64,
     /// The route of the call for which the loop was lent.
     lent_shape: AtomicU64,
     /// Threads in the application that have given the loop away or lost it.
@@ -98,7 +101,7 @@ impl Crew {
             hub,
             lane: Mutex::new(event_loop),
             term: AtomicU64::new(1),
-            lent_at: AtomicU64::new(0),
+            lent_until: AtomicU64::new(0),
             lent_shape: AtomicU64::new(0),
             occupied: AtomicUsize::new(0),
             roster: Mutex::default(),
@@ -247,15 +250,18 @@ impl Crew {
 
     /// Lets go of the loop, for a call of a route of this shape. From now on the warden watches how long nobody has it.
     fn lend(&self, event_loop: MutexGuard<'_, EventLoop>, now: Instant, shape: Option<u64>) {
+        // Twice what such calls usually take; a route that takes longer than that lends first anyway.
+        let expected = shape.map_or(0.0, |shape| event_loop.routes.expected(shape));
+        let patience = Duration::from_micros((2.0 * expected) as u64).clamp(WARDEN_TICK, LONGEST_LOAN);
         self.lent_shape.store(shape.unwrap_or(NO_CALL), Ordering::Relaxed);
-        self.lent_at.store(self.hub.nanoseconds(now), Ordering::Release);
+        self.lent_until.store(self.hub.nanoseconds(now + patience), Ordering::Release);
         drop(event_loop);
     }
 
     /// Waits for requests, without Python, and lends the loop again: nobody may hold it while waiting for the GIL.
     fn poll(&self, term: u64) -> Polled {
         let Some(mut event_loop) = self.take_loop(term) else { return Polled::Lost };
-        self.lent_at.store(0, Ordering::Release);
+        self.lent_until.store(0, Ordering::Release);
         self.waits_for_python.store(false, Ordering::Release);
         event_loop.flush_held();
         loop {
@@ -298,7 +304,7 @@ impl Crew {
     fn work(self: &Arc<Self>, py: Python<'_>, station: &mut Station, term: u64) -> Worked {
         let Some(mut event_loop) = self.take_loop(term) else { return Worked::Lost };
         self.waits_for_python.store(false, Ordering::Release);
-        self.lent_at.store(0, Ordering::Release);
+        self.lent_until.store(0, Ordering::Release);
         let mut now = Instant::now();
         loop {
             let Some((queued, job)) = event_loop.next_job(now) else {
@@ -340,7 +346,7 @@ impl Crew {
                     return Worked::Lost;
                 }
             }
-            self.lent_at.store(0, Ordering::Release);
+            self.lent_until.store(0, Ordering::Release);
             now = end;
             event_loop.routes.record(shape, measured, false);
             event_loop.finish(job);
@@ -452,14 +458,14 @@ impl Crew {
     fn watch(self: Arc<Self>) {
         let mut idle_ticks = 0;
         while !self.is_closed() {
-            let lent_at = self.lent_at.load(Ordering::Acquire);
-            if lent_at == 0 {
+            let lent_until = self.lent_until.load(Ordering::Acquire);
+            if lent_until == 0 {
                 idle_ticks += 1;
             } else {
                 idle_ticks = 0;
                 let now = self.hub.nanoseconds(Instant::now());
-                if now.saturating_sub(lent_at) >= WARDEN_TICK.as_nanos() as u64 {
-                    self.take_over(lent_at);
+                if now >= lent_until {
+                    self.take_over(lent_until);
                 }
             }
             if idle_ticks > IDLE_TICKS {
@@ -477,13 +483,13 @@ impl Crew {
     }
 
     /// The loop has been lent for too long: its leader is busy, somebody else must lead.
-    fn take_over(self: &Arc<Self>, lent_at: u64) {
+    fn take_over(self: &Arc<Self>, lent_until: u64) {
         let mut event_loop = match self.lane.try_lock() {
             Ok(event_loop) => event_loop,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return,
         };
-        if self.lent_at.load(Ordering::Acquire) != lent_at {
+        if self.lent_until.load(Ordering::Acquire) != lent_until {
             return;
         }
         if self.waits_for_python.load(Ordering::Acquire) {
