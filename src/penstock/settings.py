@@ -339,7 +339,7 @@ TABLE = (
         BODIES,
         "response_memory",
         Size(64 * 1024, 2**31),
-        "1MiB",
+        "256KiB",
         "A response of which more waits for a slow client goes to a temporary file",
         why="So a slow reader costs neither a thread nor much memory.",
     ),

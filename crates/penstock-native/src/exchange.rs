@@ -19,9 +19,6 @@ use std::time::{Duration, Instant};
 /// A gigabyte is more than a page and less than a disk.
 const MOST_SPOOLED: u64 = 1024 * 1024 * 1024;
 
-/// A generator may be so far ahead of its reader in memory; what comes on top of it goes to a temporary file.
-const MOST_AHEAD: usize = 256 * 1024;
-
 /// How far a response has come.
 enum State {
     /// start_response has not been called.
@@ -213,7 +210,7 @@ impl Exchange {
                 Ok(false)
             }
             Ok(Flushed::Partly | Flushed::Paused) => {
-                if output.held_in_memory() > loaded.hub.settings.response_memory.min(MOST_AHEAD) {
+                if output.held_in_memory() > loaded.hub.settings.response_memory {
                     if let Err(error) = output.spill(&loaded.hub.settings.temp_dir) {
                         drop(output);
                         loaded.hub.log_full_disk(&error);
