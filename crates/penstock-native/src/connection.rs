@@ -88,8 +88,6 @@ pub struct Connection {
     pub ended: bool,
     /// Close when the response has left.
     pub close: bool,
-    /// At least one request has been read.
-    pub used: bool,
     /// Bytes of its response in memory, as the loop has counted them.
     pub unread: usize,
     /// When to give up waiting for the client.

@@ -473,7 +473,6 @@ impl EventLoop {
             readable: false,
             ended: false,
             close: false,
-            used: false,
             unread: 0,
             deadline: self.now + self.hub.settings.head_timeout,
             began: self.now,
@@ -671,7 +670,6 @@ impl EventLoop {
     /// A request is complete: a file answers it here, the application later.
     fn dispatch(&mut self, mut connection: Box<Connection>, mut request: Box<Request>) {
         connection.phase = Phase::Answering;
-        connection.used = true;
         connection.close =
             !request.head.keep_alive || self.is_stopping || self.hub.settings.keep_alive_timeout.is_zero();
         request.arrived = self.now;

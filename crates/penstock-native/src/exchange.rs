@@ -325,7 +325,7 @@ impl Loaded {
 
     fn commit(&mut self, head: SuspendedHead, body_length: Option<u64>) -> PyResult<bool> {
         if let Some((kind, location)) = self.file.take() {
-            self.replace(head, kind, &location)?;
+            self.replace(kind, &location)?;
             return Ok(false);
         }
         let Job { connection, request } = &mut self.job;
@@ -362,13 +362,12 @@ impl Loaded {
     }
 
     /// Puts a file in the place of the application's body.
-    fn replace(&mut self, head: SuspendedHead, kind: Protected, location: &[u8]) -> PyResult<()> {
+    fn replace(&mut self, kind: Protected, location: &[u8]) -> PyResult<()> {
         let Job { connection, request } = &mut self.job;
         let (status, fields) = parse_encoded(&request.response_head);
         let file_request = file_request(connection, request, &self.date);
         let mut out = Vec::new();
         let answer = self.hub.files.answer_protected(location, kind, &file_request, status, &fields, &mut out);
-        let _ = head;
         let served = match answer {
             Ok(served) => served,
             Err(error) if error.status == 404 => {

@@ -133,7 +133,6 @@ pub struct Hub {
     journal: Option<Py<PyAny>>,
     messages: Mutex<Vec<(&'static str, String)>>,
     pub scoreboard: SlotRef,
-    _scoreboard_memory: Scoreboard,
     returned: Mutex<Vec<Returned>>,
     waiting: Mutex<Queue<Job>>,
     /// Jobs in `waiting`: read without the lock by every thread that has finished a call.
@@ -170,7 +169,6 @@ impl Hub {
             journal,
             messages: Mutex::default(),
             scoreboard: scoreboard.slot(slot).ok_or(io::ErrorKind::InvalidInput)?,
-            _scoreboard_memory: scoreboard,
             returned: Mutex::default(),
             waiting_count: AtomicUsize::new(0),
             has_logged_full_disk: AtomicBool::new(false),

@@ -47,18 +47,14 @@ impl Application {
     }
 
     /// Calls it. The job comes back with its response in the connection's output, accounted for; and when that was.
-    pub fn call(&self, py: Python<'_>, call: Call<'_>, job: Job) -> (Job, Instant) {
+    pub fn call(&self, py: Python<'_>, call: Call<'_>, mut job: Job) -> (Job, Instant) {
         let exchange = match Bound::new(py, Exchange::empty()) {
             Ok(exchange) => exchange,
             Err(error) => return self.answer_without_python(py, &call, job, &error),
         };
-        let (mut job, environ) = {
-            let mut job = job;
-            let environ = exchange
-                .getattr(intern!(py, "early_hints"))
-                .and_then(|early_hints| self.environs.make(py, &mut job, call.queued, early_hints));
-            (job, environ)
-        };
+        let environ = exchange
+            .getattr(intern!(py, "early_hints"))
+            .and_then(|early_hints| self.environs.make(py, &mut job, call.queued, early_hints));
         let environ = match environ {
             Ok(environ) => environ,
             Err(error) => return self.answer_without_python(py, &call, job, &error),

@@ -1,10 +1,10 @@
 """What `penstock status` shows: the supervisor's snapshot, added up for a person. Asks and prints nothing itself."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from penstock.admin.totals import quantile
+from penstock.admin.totals import add_buckets, quantile
 from penstock.processes import memory_of
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ Facts = dict[str, Any]
 
 def describe(snapshot: Mapping[str, Any], earlier: Mapping[str, Any] | None = None) -> Facts:
     """The figures of all workers and of each. Requests a second are those since the `earlier` snapshot; else None."""
-    durations = add([worker["scoreboard"]["duration"]["buckets"] for worker in snapshot["workers"]])
+    durations = add_buckets(worker["scoreboard"]["duration"]["buckets"] for worker in snapshot["workers"])
     return {
         "version": snapshot["version"],
         "pid": snapshot["pid"],
@@ -29,8 +29,8 @@ def describe(snapshot: Mapping[str, Any], earlier: Mapping[str, Any] | None = No
         "restarts": snapshot["restarts"],
         "queue": sum(worker["scoreboard"]["queue_length"] for worker in snapshot["workers"]),
         "requests_per_second": rate(snapshot, earlier) if earlier else None,
-        "p50": quantile(durations, 0.5) if durations else 0.0,
-        "p99": quantile(durations, 0.99) if durations else 0.0,
+        "p50": quantile(durations, 0.5),
+        "p99": quantile(durations, 0.99),
         "molds": [mold | {"memory": memory_of(mold["pid"])} for mold in snapshot["molds"]],
         "workers": [describe_worker(worker) for worker in snapshot["workers"]],
     }
@@ -61,11 +61,6 @@ def describe_worker(worker: Mapping[str, Any]) -> Facts:
         "queue": scoreboard["queue_length"],
         "memory": memory_of(worker["pid"]) if worker["pid"] else 0,
     }
-
-
-def add(histograms: Sequence[Sequence[tuple[float, int]]]) -> list[tuple[float, int]]:
-    """Several cumulative histograms with the same bounds as one."""
-    return [(column[0][0], sum(count for _, count in column)) for column in zip(*histograms, strict=True)]
 
 
 def show(facts: Facts, has_colour: bool, width: int) -> str:

@@ -41,12 +41,16 @@ def add_up(readings: Iterable[Reading]) -> dict[str, Any]:
     total: dict[str, Any] = {name: sum(reading[name] for reading in filled) for name in COUNTERS}
     for name in HISTOGRAMS:
         histograms = [reading[name] for reading in filled]
-        rows = zip(*(histogram["buckets"] for histogram in histograms), strict=True)
         total[name] = {
             "sum": sum(histogram["sum"] for histogram in histograms),
-            "buckets": [(row[0][0], sum(count for _, count in row)) for row in rows],
+            "buckets": add_buckets(histogram["buckets"] for histogram in histograms),
         }
     return total
+
+
+def add_buckets(histograms: Iterable[Sequence[tuple[float, int]]]) -> list[tuple[float, int]]:
+    """Several cumulative histograms with the same bounds as one."""
+    return [(row[0][0], sum(count for _, count in row)) for row in zip(*histograms, strict=True)]
 
 
 def quantile(buckets: Sequence[tuple[float, int]], share: float) -> float:
