@@ -105,6 +105,19 @@ def give_back_memory() -> None:
         trim(0)
 
 
+def keep_large_blocks_apart() -> None:
+    """Has glibc map each block of two megabytes or more for itself: so it returns to the system when it is freed.
+
+    Left alone glibc raises that limit to the largest block that was freed: 200 responses of 5 MB for slow readers then
+    left 130 MB of holes in the threads' arenas. See mallopt(3); without glibc nothing happens.
+    """
+    m_trim_threshold, m_mmap_threshold, mib = -1, -3, 1024 * 1024
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt:
+        mallopt(m_mmap_threshold, 2 * mib)
+        mallopt(m_trim_threshold, 4 * mib)  # setting either ends the growth of both, and this one begins small
+
+
 def memory_of(pid: int) -> int:
     """The proportional set size of a process in bytes: shared pages count in equal parts. 0 when nobody may know."""
     try:

@@ -13,6 +13,7 @@ from penstock import capacity, deadlines, log
 from penstock._native import Engine
 from penstock.boot import boot_deadline
 from penstock.errors import PenstockError, RequestTimeout
+from penstock.processes import keep_large_blocks_apart
 
 if TYPE_CHECKING:
     from penstock._native import EngineOptions
@@ -33,6 +34,7 @@ class Worker:
     def run(self) -> int:
         """Serves until TERM (gracefully), QUIT (at once), or the supervisor's end. Returns the exit status."""
         gc.enable()
+        keep_large_blocks_apart()
         if sys.getswitchinterval() == USUAL_SWITCH_INTERVAL:
             sys.setswitchinterval(SWITCH_INTERVAL)
         try:

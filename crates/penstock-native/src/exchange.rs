@@ -3,6 +3,7 @@ use crate::connection::{Connection, Job, Request};
 use crate::hub::Hub;
 use crate::latin1::encode;
 use crate::output::{Flushed, COPIED_PIECE};
+use crate::python_bytes::PythonBytes;
 use crate::static_files::{FileBody, FileRequest, Protected};
 use crate::threads::CURRENT;
 use penstock_http::{BodyEncoder, HeadEncoder, ResponseError, SuspendedHead, Version};
@@ -160,7 +161,8 @@ impl Exchange {
         if length <= COPIED_PIECE {
             output.push_bytes(&bytes[..length]);
         } else {
-            output.push_shared(Box::new(PyBackedBytes::from(piece.clone())), length);
+            let bytes = PythonBytes::new(PyBackedBytes::from(piece.clone()), loaded.hub.clone());
+            output.push_shared(Box::new(bytes), length);
         }
         if !suffix.is_empty() {
             output.push_bytes(suffix);

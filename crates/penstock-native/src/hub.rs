@@ -9,6 +9,7 @@ use crate::queue::Queue;
 use crate::routes::Measured;
 use crate::scoreboard::{Counter, Latency, Scoreboard, SlotRef, ThreadCell};
 use crate::static_files::StaticFiles;
+use crate::unread::Unread;
 use penstock_http::forwarded::Trust;
 use penstock_http::Limits;
 use pyo3::prelude::*;
@@ -100,6 +101,9 @@ impl Settings {
     }
 }
 
+/// Taking the GIL for each response would slow the others down.
+const MOST_OWED: usize = 8 * 1024 * 1024;
+
 fn seconds(name: &str, value: f64) -> Result<Duration, String> {
     Duration::try_from_secs_f64(value).map_err(|why| format!("{name}: {why}"))
 }
@@ -144,6 +148,9 @@ pub struct Hub {
     epoch: Instant,
     /// `epoch` on the clock that all processes share.
     monotonic_epoch: u64,
+    pub unread: Unread,
+    /// Bytes of Python objects that were dropped without Python and are not free yet.
+    owed: AtomicUsize,
     /// Nanoseconds since `epoch` at which a graceful stop becomes a hard one; 0 while nobody asked for a stop.
     stop_at: AtomicU64,
 }
@@ -177,6 +184,8 @@ impl Hub {
             polling: AtomicBool::new(false),
             epoch: Instant::now(),
             monotonic_epoch: monotonic(),
+            unread: Unread::default(),
+            owed: AtomicUsize::new(0),
             stop_at: AtomicU64::new(0),
         })
     }
@@ -206,6 +215,21 @@ impl Hub {
     /// Something is to be done by the main thread: the loop has finished, a thread has left, a call is late.
     pub fn wake_main(&self) {
         let _ = rustix::io::write(&self.for_main, &1u64.to_ne_bytes());
+    }
+
+    /// So many bytes of Python's have been dropped without Python: much of them is freed at once, the rest by
+    /// [`Hub::settle`].
+    pub fn owe_python(&self, length: usize) {
+        if self.owed.fetch_add(length, Ordering::Relaxed) + length >= MOST_OWED {
+            self.settle();
+        }
+    }
+
+    /// Has the main thread take the GIL, which frees what was dropped without it.
+    pub fn settle(&self) {
+        if self.owed.swap(0, Ordering::Relaxed) > 0 {
+            self.wake_main();
+        }
     }
 
     /// Tells the main thread, which has Python, of a late call.

@@ -16,6 +16,7 @@ mod input;
 mod latin1;
 mod options;
 mod output;
+mod python_bytes;
 mod queue;
 mod raw;
 mod request_ids;
@@ -23,6 +24,7 @@ mod routes;
 mod scoreboard;
 mod static_files;
 mod threads;
+mod unread;
 mod wsgi;
 
 use pyo3::prelude::*;

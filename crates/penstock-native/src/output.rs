@@ -27,6 +27,15 @@ impl Segment {
             Segment::File { .. } => &[],
         }
     }
+
+    /// The memory that it keeps.
+    fn occupied(&self) -> usize {
+        match self {
+            Segment::Bytes { bytes, .. } => bytes.len(),
+            Segment::Shared { bytes, .. } => (**bytes).as_ref().len(),
+            Segment::File { .. } => 0,
+        }
+    }
 }
 
 /// How a flush ended.
@@ -70,16 +79,18 @@ impl Output {
         self.sent == self.buffer.len() && self.rest.is_empty()
     }
 
-    /// Bytes in memory that have not left.
+    /// Memory that it occupies: a piece of which the last byte has not left is there as a whole.
     pub fn held_in_memory(&self) -> usize {
-        self.buffer.len() - self.sent + self.rest.iter().map(|segment| segment.memory().len()).sum::<usize>()
+        self.buffer.len() + self.rest.iter().map(Segment::occupied).sum::<usize>()
     }
 
     /// Bytes that have not left, wherever they are.
     pub fn pending(&self) -> u64 {
-        let files: u64 =
-            self.rest.iter().map(|segment| if let Segment::File { length, .. } = segment { *length } else { 0 }).sum();
-        self.held_in_memory() as u64 + files
+        let rest = self.rest.iter().map(|segment| match segment {
+            Segment::File { length, .. } => *length,
+            segment => segment.memory().len() as u64,
+        });
+        (self.buffer.len() - self.sent) as u64 + rest.sum::<u64>()
     }
 
     /// A vector to append bytes to, which leave after everything before them.

@@ -49,3 +49,9 @@ pub fn clear_exception_of(_py: Python<'_>, ident: u64) {
     // SAFETY: the GIL is held (`_py`); a null pointer takes the pending exception away.
     unsafe { pyo3::ffi::PyThreadState_SetAsyncExc(ident as c_long, std::ptr::null_mut()) };
 }
+
+/// Whether the calling thread has Python, so that what it drops is freed at once.
+pub fn has_python() -> bool {
+    // SAFETY: may be called by any thread, with Python or without it.
+    unsafe { pyo3::ffi::PyGILState_Check() == 1 }
+}

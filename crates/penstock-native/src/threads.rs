@@ -11,11 +11,11 @@ use crate::hub::{Hub, Returned};
 use crate::raw;
 use crate::routes::{Cpu, Measured, Plan};
 use crate::scoreboard::{Counter, ThreadCell};
+use crate::unread;
 use crate::wsgi::{Application, Call};
 use pyo3::prelude::*;
 use rustix::time::{clock_gettime, ClockId};
 use std::cell::RefCell;
-use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::Builder;
@@ -397,19 +397,11 @@ impl Crew {
     }
 
     /// Sends a response from this thread and gives the connection back to the loop.
-    fn return_job(&self, py: Python<'_>, job: Job, measured: Measured, was_overdue: bool) {
-        let send = || {
-            let mut output = job.connection.wire.output();
-            let before = output.total_sent;
-            // What does not leave here, and errors, are for the loop, which comes to the same connection soon.
-            let _ = output.flush(job.connection.wire.socket.as_fd());
-            self.hub.scoreboard.add(Counter::BytesOut, output.total_sent - before);
-        };
-        if job.connection.wire.output().pending() > SENT_WITH_GIL {
-            py.detach(send);
-        } else {
-            send();
-        }
+    fn return_job(&self, py: Python<'_>, mut job: Job, measured: Measured, was_overdue: bool) {
+        // What does not leave here, and errors, are for the loop, which comes to the same connection soon.
+        let is_large = job.connection.wire.output().pending() > SENT_WITH_GIL;
+        let mut send = || unread::send(&self.hub, &mut job.connection);
+        let _ = if is_large { py.detach(send) } else { send() };
         self.hub.give_back(Returned { job, measured, was_overdue });
     }
 

@@ -1,0 +1,111 @@
+//! New connections: takes them from the listening sockets, as many as there is room for.
+use super::{EventLoop, Slot, LISTENER};
+use crate::connection::{Connection, Peer, Phase, Wire};
+use crate::scoreboard::Counter;
+use penstock_http::Decoder;
+use rustix::event::epoll;
+use rustix::event::epoll::{EventData, EventFlags};
+use rustix::io::Errno;
+use rustix::net::{acceptfrom_with, SocketAddrAny, SocketFlags};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Connections that are accepted in a row. Where several workers listen, one that took all of a burst would have work
+/// while the others wait for some.
+const MOST_ACCEPTS: usize = 64;
+const MOST_ACCEPTS_BESIDE_OTHERS: usize = 1;
+
+/// No new connections for this long after the system has refused one (no descriptors, no memory).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+impl EventLoop {
+    pub(super) fn listen(&self) -> io::Result<()> {
+        for (index, listener) in self.listeners.iter().enumerate() {
+            // EXCLUSIVE: a new connection wakes one worker, not all that share this socket.
+            let data = EventData::new_u64(LISTENER | index as u64);
+            epoll::add(&self.epoll, &listener.socket, data, EventFlags::IN | EventFlags::EXCLUSIVE)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn stop_listening(&self) {
+        for listener in &self.listeners {
+            // An error means that it was not registered: that is what is wanted.
+            let _ = epoll::delete(&self.epoll, &listener.socket);
+        }
+    }
+
+    pub(super) fn accept(&mut self, index: usize) {
+        let most = if self.hub.settings.multiprocess { MOST_ACCEPTS_BESIDE_OTHERS } else { MOST_ACCEPTS };
+        for _ in 0..most {
+            if self.open >= self.hub.settings.max_connections {
+                self.pause_accepting();
+                return;
+            }
+            let Some(listener) = self.listeners.get(index) else { return };
+            let unix = listener.unix;
+            match acceptfrom_with(&listener.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+                Ok((socket, address)) => self.admit(socket, address, index, unix),
+                Err(Errno::AGAIN) => return,
+                // The client has left already, or a signal came.
+                Err(Errno::INTR | Errno::CONNABORTED | Errno::PROTO | Errno::NETDOWN | Errno::HOSTUNREACH) => {}
+                Err(_) => {
+                    // No descriptors or no memory: those who are connected go on, the backlog waits for a while.
+                    self.pause_accepting();
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(super) fn pause_accepting(&mut self) {
+        self.stop_listening();
+        self.accept_again = Some(self.now + ACCEPT_PAUSE);
+    }
+
+    pub(super) fn admit(&mut self, socket: OwnedFd, address: Option<SocketAddrAny>, listener: usize, unix: bool) {
+        let address = if unix { None } else { address.and_then(|address| SocketAddr::try_from(address).ok()) };
+        let peer = Peer::new(address, &self.hub.settings.trust);
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            (self.slots.len() - 1) as u32
+        });
+        let generation = self.slots[slot as usize].generation;
+        let id = u64::from(slot) | u64::from(generation) << 32;
+        let data = EventData::new_u64(id);
+        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        if epoll::add(&self.epoll, &socket, data, flags).is_err() {
+            self.free.push(slot);
+            return;
+        }
+        let wire = Arc::new(Wire::new(socket));
+        let phase = if self.hub.settings.proxy_protocol { Phase::Proxy } else { Phase::Head };
+        let connection = Box::new(Connection {
+            wire: wire.clone(),
+            slot,
+            id,
+            listener: listener as u16,
+            peer,
+            phase,
+            decoder: Decoder::new(),
+            input: Vec::new(),
+            request: None,
+            readable: false,
+            ended: false,
+            close: false,
+            unread: 0,
+            deadline: self.now + self.hub.settings.head_timeout,
+            began: self.now,
+        });
+        let entry = &mut self.slots[slot as usize];
+        entry.wire = Some(wire);
+        entry.connection = Some(connection);
+        self.open += 1;
+        self.sweep_later();
+        self.hub.scoreboard.add(Counter::ConnectionsAccepted, 1);
+        self.hub.scoreboard.set(Counter::ConnectionsOpen, self.open as u64);
+    }
+}

@@ -1,0 +1,144 @@
+//! Deadlines, and the stop.
+use super::{wire_fd, EventLoop, SWEEP_EVERY};
+use crate::connection::{push_explained, status_text, Connection, Phase};
+use crate::deadlines::Stage;
+use crate::hub::Late;
+use crate::output::Flushed;
+use crate::scoreboard::Counter;
+use crate::unread;
+use penstock_http::{Refusal, Turn, Version};
+use rustix::net::{shutdown, Shutdown};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// A connection that was opened or used so shortly before a stop may have a request on its way to us: it is awaited
+/// for the rest of this time, and answered with `Connection: close`.
+const IDLE_GRACE: Duration = Duration::from_secs(2);
+
+/// The client pauses for too long, or sends too slowly.
+const TOO_SLOW: Refusal = Refusal { status: 408, reason: "the request came too slowly" };
+
+impl EventLoop {
+    pub(super) fn begin_stop_when_asked(&mut self) {
+        if self.is_stopping || self.hub.stop_deadline().is_none() {
+            return;
+        }
+        self.is_stopping = true;
+        self.stop_listening();
+        self.accept_again = None;
+        for index in 0..self.slots.len() as u32 {
+            let Some(mut connection) = self.take(index) else { continue };
+            connection.close = true;
+            if connection.phase == Phase::Head && connection.input.is_empty() {
+                // One last look: a request that has arrived is answered.
+                connection.readable = true;
+                self.receive(connection);
+                let Some(mut connection) = self.take(index) else { continue };
+                let is_idle = connection.phase == Phase::Head && connection.input.is_empty();
+                let grace_ends = connection.began + IDLE_GRACE;
+                if is_idle && self.now >= grace_ends {
+                    self.drop_connection(connection);
+                } else {
+                    if is_idle {
+                        connection.deadline = grace_ends;
+                    }
+                    self.put_back(connection);
+                }
+            } else {
+                self.put_back(connection);
+            }
+        }
+    }
+
+    /// Looks at every deadline.
+    pub(super) fn sweep(&mut self) {
+        self.next_sweep = (self.open > 0).then(|| self.now + SWEEP_EVERY);
+        self.look_at_calls();
+        self.put_slow_responses_aside();
+        self.hub.settle();
+        for index in 0..self.slots.len() as u32 {
+            let Some(connection) = self.slots[index as usize].connection.as_ref() else { continue };
+            let late = self.now >= connection.deadline || self.is_too_slow(connection);
+            if !late || self.held.contains(&index) {
+                continue;
+            }
+            let Some(connection) = self.take(index) else { continue };
+            match connection.phase {
+                Phase::Head if connection.input.is_empty() => self.drop_connection(connection),
+                Phase::Head | Phase::Body => self.refuse(connection, TOO_SLOW),
+                Phase::Answering => self.put_back(connection),
+                Phase::Proxy | Phase::Sending | Phase::Lingering => self.drop_connection(connection),
+            }
+        }
+        while let Some(job) = self.ready.pop_expired(self.now) {
+            self.reject(job);
+        }
+        let hub = self.hub.clone();
+        while let Some(job) = { hub.waiting().pop_expired(self.now) } {
+            hub.waiting_count.fetch_sub(1, Ordering::Relaxed);
+            self.reject(job);
+        }
+        self.flush_held();
+    }
+
+    /// Responses that have been waiting for their readers since the last sweep go to files where they are large.
+    pub(super) fn put_slow_responses_aside(&mut self) {
+        for index in 0..self.slots.len() as u32 {
+            let is_slow = |connection: &Connection| connection.unread > self.hub.settings.response_memory;
+            if !self.slots[index as usize].connection.as_deref().is_some_and(is_slow) {
+                continue;
+            }
+            let Some(mut connection) = self.take(index) else { continue };
+            let wire = connection.wire.clone();
+            unread::put_aside(&self.hub, &mut connection, &mut wire.output());
+            self.put_back(connection);
+        }
+    }
+
+    /// Finds the calls that take too long.
+    pub(super) fn look_at_calls(&mut self) {
+        let hub = self.hub.clone();
+        let now = hub.nanoseconds(self.now);
+        for (thread, watched) in hub.calls.iter().enumerate() {
+            let Some(overdue) = watched.next_stage(now, &hub.settings.patience) else { continue };
+            let began = watched.began();
+            if overdue.stage == Stage::Late {
+                hub.scoreboard.add(Counter::TimedOut, 1);
+                self.cut_off(overdue.connection);
+            }
+            hub.report_late(Late { thread, overdue, began });
+        }
+        let stuck = hub.calls.iter().filter(|watched| watched.is_stuck()).count();
+        hub.scoreboard.set(Counter::ThreadsStuck, stuck as u64);
+    }
+
+    /// Answers in the place of a call that is late: 504, or an end when the response has begun.
+    pub(super) fn cut_off(&mut self, id: u64) {
+        let (slot, generation) = (id as u32, (id >> 32) as u32);
+        let Some(entry) = self.slots.get(slot as usize).filter(|entry| entry.generation == generation) else { return };
+        let Some(wire) = entry.wire.clone() else { return };
+        let mut output = wire.output();
+        let was_begun = std::mem::replace(&mut output.is_cut, true) || output.has_begun;
+        if !was_begun {
+            let turn = Turn { version: Version::Http11, head_only: false, keep_alive: false };
+            let reason = "the application took too long";
+            push_explained(&mut output, turn, status_text(504), reason, None, self.date.now());
+            if output.flush(wire_fd(&wire)) != Ok(Flushed::Whole) {
+                return;
+            }
+        }
+        // The thread still has the connection, so it is not closed yet: but its client need not wait for that.
+        let _ = shutdown(&wire.socket, if was_begun { Shutdown::Both } else { Shutdown::Write });
+    }
+
+    /// A body comes more slowly than `min_body_rate` over all of its time.
+    pub(super) fn is_too_slow(&self, connection: &Connection) -> bool {
+        let settings = &self.hub.settings;
+        let elapsed = self.now.duration_since(connection.began);
+        if connection.phase != Phase::Body || elapsed < settings.body_timeout {
+            return false;
+        }
+        let received = connection.request.as_ref().map_or(0, |request| request.body.len());
+        (received as f64) < settings.min_body_rate as f64 * elapsed.as_secs_f64()
+    }
+}
