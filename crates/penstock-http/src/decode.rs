@@ -96,6 +96,22 @@ impl Decoder {
         matches!(self.state, State::Head)
     }
 
+    /// How many bytes of a body of known length are still to come; 0 anywhere else.
+    pub fn expected(&self) -> u64 {
+        if let State::Length(left) = self.state {
+            left
+        } else {
+            0
+        }
+    }
+
+    /// So many of the [`Self::expected`] bytes were received without being shown to [`Self::decode`].
+    pub fn skip(&mut self, count: u64) {
+        if let State::Length(left) = &mut self.state {
+            *left = left.saturating_sub(count);
+        }
+    }
+
     fn decode_head(
         &mut self,
         input: &[u8],

@@ -90,6 +90,8 @@ pub struct Connection {
     pub close: bool,
     /// Bytes of its response in memory, as the loop has counted them.
     pub unread: usize,
+    /// Its body may wait no longer for memory that large bodies share: it goes to a file.
+    pub spools: bool,
     /// When to give up waiting for the client.
     pub deadline: Instant,
     /// When the current head or body began.

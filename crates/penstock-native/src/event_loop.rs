@@ -16,6 +16,7 @@ use crate::scoreboard::Counter;
 use penstock_http::Refusal;
 use rustix::event::epoll::{EventData, EventFlags};
 use rustix::event::{epoll, Timespec};
+use std::collections::VecDeque;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -88,6 +89,8 @@ pub struct EventLoop {
     ready: Queue<Job>,
     /// Slots whose response is complete and waits to leave with the others of its batch.
     held: Vec<u32>,
+    /// Connections whose large body waits for memory, and since when.
+    hungry: VecDeque<(u64, Instant)>,
     /// Slots that have more to do although no event will say so.
     again: Vec<u32>,
     scratch: Vec<u8>,
@@ -119,6 +122,7 @@ impl EventLoop {
             free: Vec::new(),
             open: 0,
             held: Vec::with_capacity(MOST_HELD),
+            hungry: VecDeque::new(),
             again: Vec::new(),
             scratch: vec![0; SCRATCH],
             requests: Vec::new(),
@@ -139,6 +143,7 @@ impl EventLoop {
     pub fn turn(&mut self, patience: Patience<'_>) -> bool {
         let mut did_something = self.collect_returned();
         did_something |= self.go_on();
+        did_something |= self.feed_hungry();
         if !matches!(patience, Patience::None) {
             // Files and refusals are answered without a thread that would send them off after its batch.
             self.flush_held();

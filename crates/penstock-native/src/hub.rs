@@ -4,6 +4,7 @@ use crate::access_log::{AccessLog, Environ};
 use crate::connection::Job;
 use crate::connection::{Connection, Request};
 use crate::deadlines::{Overdue, Patience, Stage, Watched};
+use crate::large_bodies::LargeBodies;
 use crate::options::EngineOptions;
 use crate::queue::Queue;
 use crate::routes::Measured;
@@ -149,6 +150,7 @@ pub struct Hub {
     /// `epoch` on the clock that all processes share.
     monotonic_epoch: u64,
     pub unread: Unread,
+    pub large_bodies: LargeBodies,
     /// Bytes of Python objects that were dropped without Python and are not free yet.
     owed: AtomicUsize,
     /// Nanoseconds since `epoch` at which a graceful stop becomes a hard one; 0 while nobody asked for a stop.
@@ -185,6 +187,7 @@ impl Hub {
             epoch: Instant::now(),
             monotonic_epoch: monotonic(),
             unread: Unread::default(),
+            large_bodies: LargeBodies::default(),
             owed: AtomicUsize::new(0),
             stop_at: AtomicU64::new(0),
         })
@@ -259,7 +262,7 @@ impl Hub {
     /// The loop is about to wait: from here on [`Hub::wake`] writes. False when there is something to do first.
     pub fn begin_polling(&self) -> bool {
         self.polling.store(true, Ordering::SeqCst);
-        self.returned().is_empty()
+        self.returned().is_empty() && !self.large_bodies.has_news()
     }
 
     /// The loop is awake.

@@ -57,7 +57,7 @@ impl Input {
         };
         let begin = *position;
         *position += count as u64;
-        if let Body::Memory(held) = body {
+        if let Some(held) = body.in_memory() {
             let begin = begin as usize;
             return Ok(PyBytes::new(py, &held[begin..begin + count]));
         }
@@ -85,7 +85,7 @@ impl Input {
             }
         };
         let most = self.available(py, size)?;
-        if let Body::Memory(held) = body {
+        if let Some(held) = body.in_memory() {
             let begin = position as usize;
             let rest = &held[begin..begin + most];
             return Ok(memchr::memchr(b'\n', rest).map_or(most, |end| end + 1));

@@ -13,6 +13,7 @@ mod exchange;
 mod file_wrapper;
 mod hub;
 mod input;
+mod large_bodies;
 mod latin1;
 mod options;
 mod output;

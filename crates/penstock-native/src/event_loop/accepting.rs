@@ -97,6 +97,7 @@ impl EventLoop {
             ended: false,
             close: false,
             unread: 0,
+            spools: false,
             deadline: self.now + self.hub.settings.head_timeout,
             began: self.now,
         });

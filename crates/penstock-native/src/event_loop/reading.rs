@@ -1,17 +1,23 @@
 //! Bytes from a client become a request, or a refusal.
-use super::{wire_fd, EventLoop, Verdict};
+use super::{wire_fd, EventLoop, Verdict, SCRATCH};
+use crate::body::Body;
 use crate::connection::{Connection, Peer, Phase, Request};
+use crate::large_bodies::LONGEST;
 use crate::scoreboard::Counter;
 use penstock_http::proxy_protocol::Proxied;
 use penstock_http::{proxy_protocol, Event, Refusal, RequestFraming};
-use rustix::io::Errno;
+use rustix::io::{ioctl_fionread, Errno};
 use rustix::net::{recv, RecvFlags};
+use std::time::Instant;
 
 /// Receives in a row from one connection, so that one fast uploader leaves time for others.
 const MOST_RECEIVES: usize = 16;
 
 /// Requests that are kept for the next use of their buffers.
 const POOLED_REQUESTS: usize = 64;
+
+/// What one receive of a large body may bring: others are ready, too.
+const LARGE_RECEIVE: usize = 1024 * 1024;
 
 /// The disk is full, or there is no memory for a body.
 const NO_ROOM: Refusal = Refusal { status: 503, reason: "there is no room for the request body" };
@@ -29,6 +35,23 @@ impl EventLoop {
                 break;
             }
             receives += 1;
+            if connection.phase == Phase::Body {
+                match self.receive_large(&mut connection) {
+                    Large::No => {}
+                    Large::Received => continue,
+                    Large::Waits => break,
+                    Large::Complete(request) => {
+                        self.scratch = scratch;
+                        self.dispatch(connection, request);
+                        return;
+                    }
+                    Large::Ended => {
+                        self.scratch = scratch;
+                        self.drop_connection(connection);
+                        return;
+                    }
+                }
+            }
             match recv(&connection.wire.socket, &mut scratch[..], RecvFlags::empty()) {
                 Ok((_, 0)) => {
                     self.scratch = scratch;
@@ -68,6 +91,78 @@ impl EventLoop {
         }
         self.scratch = scratch;
         self.put_back(connection);
+    }
+
+    /// Receives a large body of known length straight into the place where the application finds it.
+    fn receive_large(&mut self, connection: &mut Connection) -> Large {
+        let left = connection.decoder.expected();
+        let settings = &self.hub.settings;
+        let Some(request) = connection.request.as_mut() else { return Large::No };
+        if !matches!(request.body, Body::Large(_)) {
+            let (held, length) = (request.body.len(), request.body.len() + left);
+            let fits = held + SCRATCH as u64 <= settings.body_memory;
+            let is_file = matches!(request.body, Body::File(_));
+            if left == 0 || fits || is_file || connection.spools || length <= settings.body_memory || length > LONGEST
+            {
+                return Large::No;
+            }
+            if !request.body.move_to_block(length, &self.hub) {
+                if !self.hungry.iter().any(|(id, _)| *id == connection.id) {
+                    self.hungry.push_back((connection.id, self.now));
+                }
+                return Large::Waits;
+            }
+        }
+        let Body::Large(block) = &mut request.body else { return Large::No };
+        let most = usize::try_from(left).unwrap_or(usize::MAX).min(LARGE_RECEIVE);
+        let count = match recv(&connection.wire.socket, block.room(most), RecvFlags::empty()) {
+            Ok((_, 0)) => return Large::Ended,
+            Ok((_, count)) => count,
+            Err(Errno::AGAIN) => {
+                connection.readable = false;
+                return Large::Received;
+            }
+            Err(Errno::INTR) => return Large::Received,
+            Err(_) => return Large::Ended,
+        };
+        block.fill(count);
+        connection.decoder.skip(count as u64);
+        connection.deadline = self.now + settings.body_timeout;
+        self.hub.scoreboard.add(Counter::BytesIn, count as u64);
+        if connection.decoder.expected() > 0 {
+            return Large::Received;
+        }
+        match self.decode(connection, &[]).1 {
+            Verdict::Complete(request) => Large::Complete(request),
+            Verdict::More | Verdict::Refused(_) => Large::Ended,
+        }
+    }
+
+    /// Goes on with bodies that wait for memory when some has come back.
+    pub(super) fn feed_hungry(&mut self) -> bool {
+        if !self.hub.large_bodies.take_news() || self.hungry.is_empty() {
+            return false;
+        }
+        // One at a time, or halves would keep the memory from each other; first the one of which most has arrived.
+        let arrived = |(id, _): &(u64, Instant)| {
+            let connection = self.slots[*id as u32 as usize].connection.as_ref();
+            connection.and_then(|held| ioctl_fionread(&held.wire.socket).ok()).unwrap_or(0)
+        };
+        let fullest = (0..self.hungry.len()).max_by_key(|&index| arrived(&self.hungry[index]));
+        let Some((id, _)) = fullest.and_then(|index| self.hungry.remove(index)) else { return false };
+        self.receive_hungry(id);
+        true
+    }
+
+    pub(super) fn receive_hungry(&mut self, id: u64) {
+        let (slot, generation) = (id as u32, (id >> 32) as u32);
+        if self.slots.get(slot as usize).is_none_or(|entry| entry.generation != generation) {
+            return;
+        }
+        if let Some(mut connection) = self.take(slot) {
+            connection.readable = true;
+            self.receive(connection);
+        }
     }
 
     /// Decodes fresh bytes behind those that were left over.
@@ -141,6 +236,7 @@ impl EventLoop {
                     request.bytes.clear();
                     request.bytes.extend_from_slice(&input[..count]);
                     connection.began = self.now;
+                    connection.spools = false;
                     if request.head.framing != RequestFraming::None {
                         if self.hub.settings.stream_body {
                             return (used, Verdict::Complete(request));
@@ -189,4 +285,15 @@ impl EventLoop {
             self.requests.push(request);
         }
     }
+}
+
+/// What became of a large body for which more may have come.
+enum Large {
+    /// It is none, or not one for the memory that they share.
+    No,
+    Received,
+    Waits,
+    Complete(Box<Request>),
+    /// The client has left.
+    Ended,
 }

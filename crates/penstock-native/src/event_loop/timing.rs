@@ -1,5 +1,6 @@
 //! Deadlines, and the stop.
 use super::{wire_fd, EventLoop, SWEEP_EVERY};
+use crate::body::Body;
 use crate::connection::{push_explained, status_text, Connection, Phase};
 use crate::deadlines::Stage;
 use crate::hub::Late;
@@ -17,6 +18,9 @@ const IDLE_GRACE: Duration = Duration::from_secs(2);
 
 /// The client pauses for too long, or sends too slowly.
 const TOO_SLOW: Refusal = Refusal { status: 408, reason: "the request came too slowly" };
+
+/// A large body that is not there after this time is received into a file.
+const SLOW_BODY: Duration = Duration::from_secs(1);
 
 impl EventLoop {
     pub(super) fn begin_stop_when_asked(&mut self) {
@@ -55,6 +59,7 @@ impl EventLoop {
         self.next_sweep = (self.open > 0).then(|| self.now + SWEEP_EVERY);
         self.look_at_calls();
         self.put_slow_responses_aside();
+        self.put_slow_bodies_aside();
         self.hub.settle();
         for index in 0..self.slots.len() as u32 {
             let Some(connection) = self.slots[index as usize].connection.as_ref() else { continue };
@@ -79,6 +84,28 @@ impl EventLoop {
             self.reject(job);
         }
         self.flush_held();
+    }
+
+    /// Large bodies that come slowly, or have waited for memory for long, go to files: quick ones get it.
+    fn put_slow_bodies_aside(&mut self) {
+        self.hub.large_bodies.tidy();
+        while self.hungry.front().is_some_and(|(_, since)| self.now >= *since + SWEEP_EVERY) {
+            let Some((id, _)) = self.hungry.pop_front() else { break };
+            if let Some(connection) = self.slots[id as u32 as usize].connection.as_mut().filter(|held| held.id == id) {
+                connection.spools = true;
+            }
+            self.receive_hungry(id);
+        }
+        for index in 0..self.slots.len() as u32 {
+            let Some(connection) = self.slots[index as usize].connection.as_mut() else { continue };
+            let is_slow = connection.phase == Phase::Body && self.now >= connection.began + SLOW_BODY;
+            let Some(request) = connection.request.as_mut().filter(|_| is_slow) else { continue };
+            // Without room on the disk it stays where it is.
+            if matches!(request.body, Body::Large(_)) && request.body.move_to_file(&self.hub.settings.temp_dir).is_ok()
+            {
+                connection.spools = true;
+            }
+        }
     }
 
     /// Responses that have been waiting for their readers since the last sweep go to files where they are large.
