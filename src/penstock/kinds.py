@@ -8,7 +8,7 @@ ValueError with the reason when the value is none of `forms`.
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 
@@ -265,6 +265,30 @@ class LogConfig(Kind):
         return text
 
 
+class Target(Kind):
+    """An object of a module."""
+
+    forms = "module:attribute"
+    metavar = "MODULE:OBJECT"
+    pattern = r"\w[\w.-]*:[^\W\d]\w*(\.[^\W\d]\w*)*"
+
+    def read(self, value: object, base: str) -> str:
+        text: str = super().read(value, base)
+        if not re.fullmatch(self.pattern, text):
+            raise ValueError(f"expected {self.forms}")
+        return text
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^{self.pattern}$"}
+
+
+class ApplicationTarget(Target):
+    """A WSGI or ASGI application; the attribute may be left out, or called."""
+
+    forms = "module, module:attribute or module:factory()"
+    pattern = r"\w[\w.-]*(:[^\W\d]\w*(\.[^\W\d]\w*)*(\(\))?)?"
+
+
 class Listing(Kind):
     """Several values of one kind: a TOML array, a repeated flag, or text with commas."""
 
@@ -301,11 +325,22 @@ class Folders(Kind):
     def read(self, value: object, base: str) -> dict[str, str]:
         if isinstance(value, str):
             value = [pair for pair in value.split(",") if pair.strip()]
-        if isinstance(value, Sequence):
-            value = dict(self.pair(item) for item in value)
-        if not isinstance(value, Mapping):
+        pairs = value.items() if isinstance(value, Mapping) else value
+        if isinstance(pairs, Sequence):
+            pairs = [self.pair(item) for item in pairs]
+        if not isinstance(pairs, Iterable):
             raise ValueError(f"expected {self.forms}")
-        return {self.prefix(url): Path().read(directory, base) for url, directory in value.items()}
+        table: dict[str, str] = {}
+        for url, target in pairs:
+            prefix = self.prefix(url)
+            if prefix in table:
+                raise ValueError(f"{prefix} is there twice")
+            table[prefix] = self.target(target, base)
+        return table
+
+    def target(self, target: object, base: str) -> str:
+        """What is found below the prefix."""
+        return Path().read(target, base)
 
     def pair(self, item: object) -> tuple[str, str]:
         url, equals, directory = str(item).strip().partition("=")
@@ -324,3 +359,16 @@ class Folders(Kind):
 
     def schema(self) -> dict[str, Any]:
         return {"type": "object", "additionalProperties": {"type": "string"}, "propertyNames": {"pattern": "^/.+"}}
+
+
+class Mounts(Folders):
+    """Applications by URL prefix: a TOML table, a repeated /URL=MODULE:APP, or text with commas."""
+
+    forms = "/URL=MODULE:APP; in TOML a table of such pairs"
+    metavar = "/URL=MODULE:APP"
+
+    def target(self, target: object, base: str) -> str:
+        return ApplicationTarget().read(target, base)
+
+    def prefix(self, url: str) -> str:
+        return super().prefix(url).rstrip("/")

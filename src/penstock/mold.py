@@ -13,6 +13,7 @@ from penstock._native import Scoreboard
 from penstock.boot import boot_deadline
 from penstock.config import Config, load
 from penstock.errors import PenstockError
+from penstock.gateway.compose import compose
 from penstock.processes import Channel, Forked, describe_status, give_back_memory, signals_blocked
 from penstock.settings import TABLE
 from penstock.sockets import Listener
@@ -91,6 +92,9 @@ class Mold:
         config = self.config
         found = app.find(config, os.environ)
         loaded = app.load(found, config)
+        # What is combined with the application may be what brings Django.
+        application = compose(loaded.application, config)
+        loaded = loaded._replace(application=application, uses_django="django.conf" in sys.modules)
         site = Site(config, found, loaded, [], [])
         for url, root in config.static.items():
             if not os.path.isdir(root):

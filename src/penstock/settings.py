@@ -16,10 +16,12 @@ from penstock.kinds import (
     Kind,
     Listing,
     LogConfig,
+    Mounts,
     Path,
     Rate,
     Server,
     Size,
+    Target,
     Workers,
 )
 
@@ -148,6 +150,21 @@ TABLE = (
         True,
         "Keeps the generation before a reload in memory, for `penstock rollback`",
         why="It costs what the new generation's code does not share with it; `penstock status` shows how much.",
+    ),
+    Setting(
+        APPLICATION,
+        "middleware",
+        Listing(Target()),
+        [],
+        "WSGI middleware around the application, the outermost first; each is called with what it wraps",
+    ),
+    Setting(
+        APPLICATION,
+        "mounts",
+        Mounts(),
+        {},
+        "Other applications below a URL of their own, WSGI or (with a2wsgi) ASGI",
+        why="The longest URL wins; all else goes to the application itself.",
     ),
     Setting(
         ADDRESS,

@@ -1,0 +1,20 @@
+"""Puts together what the configuration asks for around an application. What is not asked for is not there."""
+
+from penstock.app import Application
+from penstock.config import Config
+
+
+def compose(application: Application, config: Config) -> Application:
+    """The application with its layers, each inside the next: middleware, then mounts beside it.
+
+    What comes later stands further out. Raises PenstockError for a layer that cannot be loaded.
+    """
+    if config.middleware:
+        from penstock.gateway.middleware import wrap  # noqa: PLC0415 (each part only where it is asked for)
+
+        application = wrap(application, config.middleware, config.origin("middleware"))
+    if config.mounts:
+        from penstock.gateway.mounts import mount  # noqa: PLC0415
+
+        application = mount(application, config.mounts, config.origin("mounts"))
+    return application
