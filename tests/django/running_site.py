@@ -21,9 +21,16 @@ PATIENCE = 60
 class Site(requests.Session):
     """One visitor of a running site: keeps cookies, takes addresses relative to the site."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, lines: queue.SimpleQueue[str]) -> None:
         super().__init__()
         self.address = address
+        self.lines = lines  # of the server's log, not yet waited for
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        """Reads the server's log up to a line that matches."""
+        while not (match := re.search(pattern, line := self.lines.get(timeout=PATIENCE))):
+            assert line, f"the server ended without a line like {pattern!r}"
+        return match
 
     def request(self, method, path, **options):
         return super().request(method, self.address + path, **{"timeout": PATIENCE} | options)
@@ -65,7 +72,7 @@ def serve(directory: Path, *arguments: str, **environment: str) -> Iterator[Site
             assert line, "penstock serve did not start: its log is below"
             if found := re.search(r"http://127\.0\.0\.1:\d+", line):
                 address = found[0]
-        yield Site(address)
+        yield Site(address, lines)
     finally:
         process.terminate()
         try:

@@ -5,6 +5,7 @@ use crate::environ::ListenerNames;
 use crate::event_loop::EventLoop;
 use crate::hub::{Hub, Settings};
 use crate::latin1;
+use crate::lifecycle::Lifecycle;
 use crate::options::EngineOptions;
 use crate::raw;
 use crate::scoreboard::{self, Counter, SlotSnapshot};
@@ -40,7 +41,7 @@ pub struct Engine {
 #[pymethods]
 impl Engine {
     #[new]
-    #[pyo3(signature = (application, options, on_late=None, timeout_exception=None, log=None))]
+    #[pyo3(signature = (application, options, on_late=None, timeout_exception=None, log=None, lifecycle=None))]
     fn new(
         py: Python<'_>,
         application: Py<PyAny>,
@@ -48,6 +49,7 @@ impl Engine {
         on_late: Option<Py<PyAny>>,
         timeout_exception: Option<Py<PyAny>>,
         log: Option<Py<PyAny>>,
+        lifecycle: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         let settings = Settings::new(&options).map_err(PyValueError::new_err)?;
         let (threads, multiprocess) = (settings.threads, options.multiprocess);
@@ -94,7 +96,7 @@ impl Engine {
         if listeners.is_empty() {
             return Err(PyValueError::new_err("listeners is empty"));
         }
-        let application = Application::new(py, application, &names)?;
+        let application = Application::new(py, application, &names, Lifecycle::new(lifecycle))?;
         let event_loop = EventLoop::new(hub.clone(), listeners)?;
         let crew = Crew::new(hub.clone(), event_loop, application, cells);
         Ok(Self { hub, crew, has_run: Mutex::new(false), on_late, timeout_exception })

@@ -72,7 +72,8 @@ enum Verdict {
 pub enum Patience<'a> {
     /// It only looks.
     None,
-    UntilEvent,
+    /// No longer than until then.
+    UntilEvent(Option<Instant>),
     /// Not when this has become false.
     While(&'a dyn Fn() -> bool),
 }
@@ -149,10 +150,11 @@ impl EventLoop {
         let waits = match patience {
             Patience::None => false,
             _ if did_something => false,
-            Patience::UntilEvent => self.hub.begin_polling(),
+            Patience::UntilEvent(_) => self.hub.begin_polling(),
             Patience::While(still) => self.hub.begin_polling() && still(),
         };
-        let timeout = if waits { self.next_wait() } else { Some(Duration::ZERO) };
+        let until = if let Patience::UntilEvent(until) = patience { until } else { None };
+        let timeout = if waits { self.next_wait(until) } else { Some(Duration::ZERO) };
         let timespec = timeout
             .map(|timeout| Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) });
         let mut events = [const { MaybeUninit::uninit() }; EVENTS];
@@ -179,11 +181,11 @@ impl EventLoop {
         did_something
     }
 
-    fn next_wait(&self) -> Option<Duration> {
+    fn next_wait(&self, until: Option<Instant>) -> Option<Duration> {
         let sweep = self.next_sweep;
         let accept = self.accept_again;
         let stop = self.hub.stop_deadline();
-        let next = [sweep, accept, stop].into_iter().flatten().min()?;
+        let next = [sweep, accept, stop, until].into_iter().flatten().min()?;
         Some(next.saturating_duration_since(Instant::now()) + Duration::from_millis(1))
     }
 

@@ -14,6 +14,7 @@ mod file_wrapper;
 mod hub;
 mod input;
 mod latin1;
+mod lifecycle;
 mod options;
 mod output;
 mod python_bytes;
@@ -35,6 +36,8 @@ mod _native {
 
     #[pymodule_export]
     use crate::engine::{Engine, Scoreboard};
+    #[pymodule_export]
+    use crate::lifecycle::{request_begins, request_ends};
 
     /// The engine's version; equal to the package's.
     #[pyfunction]

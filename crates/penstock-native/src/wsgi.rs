@@ -5,6 +5,7 @@ use crate::errors;
 use crate::exchange::{not_bytes, Exchange};
 use crate::file_wrapper::FileWrapper;
 use crate::hub::Hub;
+use crate::lifecycle::Lifecycle;
 use crate::scoreboard::ThreadCell;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::intern;
@@ -22,6 +23,7 @@ pub struct Application {
     /// Iterators over what exists already: looking ahead in them runs nobody's code.
     list_iterator: Py<PyType>,
     tuple_iterator: Py<PyType>,
+    pub lifecycle: Lifecycle,
 }
 
 /// What one call needs besides the request.
@@ -34,7 +36,12 @@ pub struct Call<'a> {
 }
 
 impl Application {
-    pub fn new(py: Python<'_>, callable: Py<PyAny>, listeners: &[ListenerNames]) -> PyResult<Self> {
+    pub fn new(
+        py: Python<'_>,
+        callable: Py<PyAny>,
+        listeners: &[ListenerNames],
+        lifecycle: Lifecycle,
+    ) -> PyResult<Self> {
         if !callable.bind(py).is_callable() {
             return Err(PyTypeError::new_err("the application is not callable"));
         }
@@ -43,6 +50,7 @@ impl Application {
             environs: Environs::new(py, listeners)?,
             list_iterator: PyList::empty(py).as_any().try_iter()?.get_type().unbind(),
             tuple_iterator: PyTuple::empty(py).as_any().try_iter()?.get_type().unbind(),
+            lifecycle,
         })
     }
 
@@ -63,6 +71,10 @@ impl Application {
         // A panic of ours is a failed request, not a dead worker.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.run(py, &exchange, &environ)))
             .unwrap_or_else(|_| Err(PyRuntimeError::new_err("penstock failed inside; please report this")));
+        let told = self.lifecycle.end_call(py, &environ, outcome.is_err());
+        if let Err(error) = told {
+            errors::report(py, call.hub, &describe(&environ), &error);
+        }
         if let Err(error) = outcome {
             if !exchange.borrow().is_over() {
                 // Formatting a traceback runs code of the application's, so nothing is borrowed meanwhile.

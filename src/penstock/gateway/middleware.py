@@ -1,9 +1,16 @@
-"""Wraps an application in WSGI middleware, as one would by hand in wsgi.py. Calls none of it with a request."""
+"""Wraps an application in WSGI middleware, as one would by hand in wsgi.py, and knows which layer loses close().
 
-from collections.abc import Sequence
+Middleware that cannot be made is refused with its name and who asked for it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
 
 from penstock.app import Application, failure, import_named
 from penstock.errors import AppFailed
+
+PASSAGES = "penstock.passages"  # in the environ: the layers that the request has come through
 
 
 def wrap(application: Application, targets: Sequence[str], origin: str) -> Application:
@@ -11,9 +18,10 @@ def wrap(application: Application, targets: Sequence[str], origin: str) -> Appli
 
     `origin` is who named them. Raises AppNotFound, or AppFailed when one of them cannot be made.
     """
+    layer = Layer(application, unnamed(application))
     for target in reversed(targets):
-        application = wrap_once(application, target, f"middleware {target} ({origin})")
-    return application
+        layer = Layer(wrap_once(layer, target, f"middleware {target} ({origin})"), f"the middleware {target}")
+    return layer
 
 
 def wrap_once(application: Application, target: str, what: str) -> Application:
@@ -31,3 +39,68 @@ def wrap_once(application: Application, target: str, what: str) -> Application:
             "a middleware is called with an application and returns one: something that takes environ, start_response",
         )
     return wrapped
+
+
+def unnamed(application: Application) -> str:
+    """What to call an application that no setting names: its own name or that of its class, with the module."""
+    named: Any = application if hasattr(application, "__qualname__") else type(application)
+    # By hand it may have been wrapped more than once.
+    return f"{named.__module__}.{named.__qualname__}, or what it wraps,"
+
+
+class Layer:
+    """One middleware, or the application within all of them; looks like what it stands for."""
+
+    is_watched = False  # all of them, once a close() was lost
+
+    def __init__(self, application: Application, name: str) -> None:
+        self.application, self.name = application, name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.application, name)
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """A WSGI application."""
+        passage = Passage(self.name)
+        environ.setdefault(PASSAGES, []).append(passage)
+        result = self.application(environ, start_response)
+        if not Layer.is_watched:
+            return result
+        passage.result = result
+        return passage
+
+
+class Passage:
+    """One request's way through one layer; when layers are watched, it stands for what the layer has returned."""
+
+    __slots__ = ("is_closed", "name", "result")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.result: Any = None
+        self.is_closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.result)
+
+    def close(self) -> None:
+        """Called by the layer around this one, if it keeps to PEP 3333."""
+        self.is_closed = True
+        if hasattr(self.result, "close"):
+            self.result.close()
+
+
+def suspects(environ: Mapping[str, Any], application: Application) -> list[str]:
+    """Who may have lost the close() of this request's response, the outermost first; one name where it is known.
+
+    `application` is the whole that was called. It is the one to name when no middleware is configured.
+    """
+    passages = environ.get(PASSAGES, [])
+    if not passages:
+        return [unnamed(application)]
+    if passages[0].result is None:
+        return [passage.name for passage in passages]
+    for outer, inner in pairwise(passages):
+        if not inner.is_closed:
+            return [outer.name]
+    return [passages[-1].name]
