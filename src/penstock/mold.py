@@ -31,6 +31,7 @@ class Site(NamedTuple):
     config: Config
     found: app.Found
     loaded: app.Loaded
+    own: app.Application  # without what the configuration puts around it
     mounts: "list[StaticMount]"
     warnings: list[str]
 
@@ -92,10 +93,10 @@ class Mold:
         config = self.config
         found = app.find(config, os.environ)
         loaded = app.load(found, config)
+        own = loaded.application
         # What is combined with the application may be what brings Django.
-        application = compose(loaded.application, config)
-        loaded = loaded._replace(application=application, uses_django="django.conf" in sys.modules)
-        site = Site(config, found, loaded, [], [])
+        loaded = loaded._replace(application=compose(own, config), uses_django="django.conf" in sys.modules)
+        site = Site(config, found, loaded, own, [], [])
         for url, root in config.static.items():
             if not os.path.isdir(root):
                 site.warnings.append(f"{root} is not a directory, so {url} is not served")

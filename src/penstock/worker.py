@@ -154,4 +154,4 @@ def lifecycle_of(site: "Site") -> "DjangoLifecycle | None":
         return None
     from penstock.django.lifecycle import DjangoLifecycle  # noqa: PLC0415 (only with Django)
 
-    return DjangoLifecycle(site.loaded.application)
+    return DjangoLifecycle(site.own)

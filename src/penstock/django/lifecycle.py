@@ -22,7 +22,7 @@ DJANGO = unnamed(WSGIHandler)  # wraps nothing, and loses nothing
 
 
 class DjangoLifecycle:
-    """What the engine tells Django; see `Lifecycle` in _native.pyi. `application` is the one that the engine calls."""
+    """What the engine tells Django; see `Lifecycle` in _native.pyi. `application` is the project's own."""
 
     def __init__(self, application: Application) -> None:
         self.application = application

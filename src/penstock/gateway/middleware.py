@@ -18,7 +18,7 @@ def wrap(application: Application, targets: Sequence[str], origin: str) -> Appli
 
     `origin` is who named them. Raises AppNotFound, or AppFailed when one of them cannot be made.
     """
-    layer = Layer(application, unnamed(application))
+    layer = layer_of(application)
     for target in reversed(targets):
         layer = Layer(wrap_once(layer, target, f"middleware {target} ({origin})"), f"the middleware {target}")
     return layer
@@ -46,6 +46,11 @@ def unnamed(application: Application) -> str:
     named: Any = application if hasattr(application, "__qualname__") else type(application)
     # By hand it may have been wrapped more than once.
     return f"{named.__module__}.{named.__qualname__}, or what it wraps,"
+
+
+def layer_of(application: Application) -> "Layer":
+    """An application that is no middleware of ours, as a layer, unless it is one already."""
+    return application if isinstance(application, Layer) else Layer(application, unnamed(application))
 
 
 class Layer:
@@ -93,7 +98,7 @@ class Passage:
 def suspects(environ: Mapping[str, Any], application: Application) -> list[str]:
     """Who may have lost the close() of this request's response, the outermost first; one name where it is known.
 
-    `application` is the whole that was called. It is the one to name when no middleware is configured.
+    `application` is the one to name when none is configured.
     """
     passages = environ.get(PASSAGES, [])
     if not passages:

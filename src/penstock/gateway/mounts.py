@@ -10,6 +10,7 @@ from typing import Any
 
 from penstock.app import Application, import_named
 from penstock.errors import ConfigurationError
+from penstock.gateway.middleware import layer_of
 
 
 def mount(main: Application, targets: Mapping[str, str], origin: str) -> Application:
@@ -18,7 +19,8 @@ def mount(main: Application, targets: Mapping[str, str], origin: str) -> Applica
     `targets` are by prefix, which begins with a slash and does not end with one; `origin` is who named them. Raises
     AppNotFound, AppFailed, or ConfigurationError when an ASGI application lacks a2wsgi.
     """
-    return Mounts(main, {prefix: load(prefix, target, origin) for prefix, target in targets.items()})
+    mounted = {prefix: layer_of(load(prefix, target, origin)) for prefix, target in targets.items()}
+    return Mounts(layer_of(main), mounted)
 
 
 def load(prefix: str, target: str, origin: str) -> Application:
