@@ -12,7 +12,7 @@ use crate::scoreboard::{self, Counter, SlotSnapshot};
 use crate::static_files::{Mount, StaticFiles};
 use crate::threads::Crew;
 use crate::wsgi::Application;
-use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyGeneratorExit, PyIndexError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use rustix::event::{poll, PollFd, PollFlags};
@@ -160,6 +160,13 @@ impl Engine {
             let ident = watched.ident.load(Ordering::Relaxed);
             let is_still_in = || watched.is_in(late.overdue.connection, late.began);
             if !is_still_in() {
+                continue;
+            }
+            if late.overdue.stage == Stage::Abandoned {
+                // What a generator that is closed gets; here it may be running.
+                if watched.streams() {
+                    raw::raise_in(py, ident, &py.get_type::<PyGeneratorExit>());
+                }
                 continue;
             }
             let running = self.hub.scoreboard.read().threads.swap_remove(late.thread).running.unwrap_or_default();

@@ -59,6 +59,8 @@ struct Slot {
     missed: bool,
     /// The client has closed its sending side meanwhile.
     missed_end: bool,
+    /// What had been sent when the last sweep found the client's side closed.
+    sent_at_end: Option<u64>,
 }
 
 /// What decoding has led to.
@@ -258,6 +260,7 @@ impl EventLoop {
         if let Some(slot) = self.slots.get_mut(connection.slot as usize) {
             connection.readable |= std::mem::take(&mut slot.missed);
             connection.ended |= std::mem::take(&mut slot.missed_end);
+            slot.sent_at_end = None;
             slot.connection = Some(connection);
         }
     }
@@ -272,6 +275,7 @@ impl EventLoop {
             slot.connection = None;
             slot.missed = false;
             slot.missed_end = false;
+            slot.sent_at_end = None;
             slot.generation = slot.generation.wrapping_add(1) & 0x7fff_ffff;
             self.free.push(connection.slot);
             self.open -= 1;

@@ -10,7 +10,7 @@ use crate::scoreboard::ThreadCell;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple, PyType};
+use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyString, PyTuple, PyType};
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
@@ -148,30 +148,38 @@ impl Application {
             let pieces = iterator.collect::<PyResult<Vec<_>>>()?;
             return send_whole(exchange, &pieces);
         }
-        for piece in iterator {
-            let piece = piece?;
-            let piece = piece.cast::<PyBytes>().map_err(|_| not_bytes(&piece))?;
-            if piece.as_bytes().is_empty() {
-                continue;
-            }
-            let mut this = exchange.borrow_mut();
-            if !this.commit(None)? || this.is_bodiless()? {
-                break;
-            }
-            this.push(piece)?;
-            let must_wait = this.flush()?;
-            if this.announced()? == Some(0) {
-                // "should stop iterating over the response when enough data has been sent"
-                break;
-            }
-            if must_wait {
-                let wire = this.wire()?;
-                drop(this);
-                wait_for_reader(py, exchange, &wire)?;
-            }
-        }
-        exchange.borrow_mut().end()
+        crate::exchange::begin_stream();
+        let sent = send_pieces(py, exchange, iterator);
+        crate::exchange::end_stream(py);
+        sent
     }
+}
+
+/// Sends what an iterator of the application's makes, piece by piece.
+fn send_pieces(py: Python<'_>, exchange: &Bound<'_, Exchange>, iterator: Bound<'_, PyIterator>) -> PyResult<()> {
+    for piece in iterator {
+        let piece = piece?;
+        let piece = piece.cast::<PyBytes>().map_err(|_| not_bytes(&piece))?;
+        if piece.as_bytes().is_empty() {
+            continue;
+        }
+        let mut this = exchange.borrow_mut();
+        if !this.commit(None)? || this.is_bodiless()? {
+            break;
+        }
+        this.push(piece)?;
+        let must_wait = this.flush()?;
+        if this.announced()? == Some(0) {
+            // "should stop iterating over the response when enough data has been sent"
+            break;
+        }
+        if must_wait {
+            let wire = this.wire()?;
+            drop(this);
+            wait_for_reader(py, exchange, &wire)?;
+        }
+    }
+    exchange.borrow_mut().end()
 }
 
 /// A response of which every piece exists: its length is known.
