@@ -83,7 +83,8 @@ impl Lifecycle {
                 error.write_unraisable(py, Some(listener.bind(py)));
                 None
             });
-        told.map(|seconds| Duration::from_secs_f64(seconds.max(SHORTEST_REST).min(LONGEST_REST)))
+        // No number at all is as good as no answer.
+        told.and_then(|seconds| Duration::try_from_secs_f64(seconds.clamp(SHORTEST_REST, LONGEST_REST)).ok())
     }
 
     /// This thread ends.

@@ -41,11 +41,15 @@ def wrap_once(application: Application, target: str, what: str) -> Application:
     return wrapped
 
 
-def unnamed(application: Application) -> str:
-    """What to call an application that no setting names: its own name or that of its class, with the module."""
+def name_of(application: Application) -> str:
+    """A function's own name, or that of an object's class, with the module."""
     named: Any = application if hasattr(application, "__qualname__") else type(application)
-    # By hand it may have been wrapped more than once.
-    return f"{named.__module__}.{named.__qualname__}, or what it wraps,"
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def unnamed(application: Application) -> str:
+    """What to call an application that no setting names; by hand it may have been wrapped more than once."""
+    return f"{name_of(application)}, or what it wraps,"
 
 
 def layer_of(application: Application) -> "Layer":
