@@ -109,6 +109,14 @@ def own_starter(name: str) -> Callable[[Setup, int], list[str]]:
     ]
 
 
+def engine(setup: Setup, port: int) -> list[str]:
+    return [sys.executable, str(HERE / "start_engine.py"), setup.app, str(port), str(setup.threads)]
+
+
+def engine_and_bridge(setup: Setup, port: int) -> list[str]:
+    return [*engine(setup, port), "bridge"]
+
+
 def waitress(setup: Setup, port: int) -> list[str]:
     return [
         *(str(peers.PYTHON.with_name("waitress-serve")), f"--listen=127.0.0.1:{port}", f"--threads={setup.threads}"),
@@ -201,6 +209,8 @@ SERVERS = {
     server.name: server
     for server in (
         Server("penstock", penstock),
+        Server("engine", engine),
+        Server("engine-and-bridge", engine_and_bridge),
         Server("fastwsgi", own_starter("fastwsgi")),
         Server("bjoern", own_starter("bjoern")),
         Server("granian", granian),
