@@ -51,6 +51,7 @@ class EngineOptions(TypedDict):
     error_log_fd: int  # where the engine's own lines and tracebacks go; 2 is standard error
     scoreboard_fd: int  # -1: none
     scoreboard_slot: int
+    guarded: NotRequired[Sequence[str]]  # paths whose files wait for environ["penstock.serve_file"]; "/": all
     timeout: NotRequired[float]  # of one call of the application, or of one pause in its response; 0: none
     timeout_grace: NotRequired[float]  # after that a call that has not ended is stuck
     slow_request_log: NotRequired[float]  # a call that takes so long is reported; 0: none is

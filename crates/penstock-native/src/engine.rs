@@ -222,7 +222,7 @@ fn static_files(options: &EngineOptions) -> PyResult<StaticFiles> {
     });
     let protected: HashMap<_, _> = options.protected.clone();
     let protected = protected.into_iter().map(|(prefix, root)| (prefix, PathBuf::from(root))).collect();
-    Ok(StaticFiles::new(mounts.collect::<PyResult<_>>()?, protected)?)
+    Ok(StaticFiles::new(mounts.collect::<PyResult<_>>()?, protected)?.guarding(options.guarded.clone()))
 }
 
 /// Shared memory that workers write and the supervisor reads.

@@ -6,7 +6,7 @@ use crate::latin1::encode;
 use crate::output::{Flushed, COPIED_PIECE};
 use crate::python_bytes::PythonBytes;
 use crate::raw;
-use crate::static_files::{FileBody, FileRequest, Protected};
+use crate::static_files::{FileBody, FileRequest, Protected, Served};
 use crate::threads::CURRENT;
 use penstock_http::{BodyEncoder, HeadEncoder, ResponseError, SuspendedHead, Version};
 use pyo3::exceptions::{PyAssertionError, PyBrokenPipeError, PyRuntimeError, PyTypeError, PyValueError};
@@ -110,6 +110,17 @@ impl Exchange {
         penstock_http::encode_early_hints(output.tail(), fields).map_err(refused)?;
         drop(output);
         self.flush().map(|_| ())
+    }
+
+    /// `environ["penstock.serve_file"]`: answers with the static file at this path, although the path is guarded. The
+    /// application then returns an empty list. False, and nothing answered, where there is no such mount, or where it
+    /// leaves missing files to the application.
+    fn serve_file(&mut self) -> PyResult<bool> {
+        let loaded = self.loaded()?;
+        if !matches!(loaded.state, State::Fresh) {
+            return Err(PyAssertionError::new_err("serve_file came after the response had begun"));
+        }
+        loaded.serve_file()
     }
 }
 
@@ -387,6 +398,21 @@ impl Loaded {
             }
             Err(error) => return Err(PyRuntimeError::new_err(error.reason)),
         };
+        self.put(served, out)
+    }
+
+    /// A file of a mount, to a client that may have it.
+    fn serve_file(&mut self) -> PyResult<bool> {
+        let Job { connection, request } = &mut self.job;
+        connection.close |= request.has_unread_body() || self.hub.stop_deadline().is_some();
+        let mut out = Vec::new();
+        let answer = self.hub.files.answer_guarded(&file_request(connection, request, &self.date), &mut out);
+        answer.map_or(Ok(false), |served| self.put(served, out).map(|()| true))
+    }
+
+    /// The head of a file's answer, and the file.
+    fn put(&mut self, served: Served, out: Vec<u8>) -> PyResult<()> {
+        let Job { connection, request } = &mut self.job;
         let mut output = connection.wire.output();
         if output.is_cut {
             drop(output);

@@ -63,7 +63,7 @@ impl Application {
         let environ = exchange
             .getattr(intern!(py, "early_hints"))
             .and_then(|early_hints| self.environs.make(py, &mut job, call.queued, early_hints));
-        let environ = match environ {
+        let environ = match environ.and_then(|environ| offer_files(py, call.hub, &exchange, environ)) {
             Ok(environ) => environ,
             Err(error) => return self.answer_without_python(py, &call, job, &error),
         };
@@ -180,6 +180,20 @@ fn send_pieces(py: Python<'_>, exchange: &Bound<'_, Exchange>, iterator: Bound<'
         }
     }
     exchange.borrow_mut().end()
+}
+
+/// Lets whoever guards files give them away.
+fn offer_files<'py>(
+    py: Python<'py>,
+    hub: &Hub,
+    exchange: &Bound<'py, Exchange>,
+    environ: Bound<'py, PyDict>,
+) -> PyResult<Bound<'py, PyDict>> {
+    if hub.files.has_guards() {
+        let serve_file = exchange.getattr(intern!(py, "serve_file"))?;
+        environ.set_item(intern!(py, "penstock.serve_file"), serve_file)?;
+    }
+    Ok(environ)
 }
 
 /// A response of which every piece exists: its length is known.
