@@ -31,6 +31,7 @@ def lines(
     found.append(("processes", f"{workers} {many} × {threads} threads", config.origin("workers")))  # noqa: RUF001
     for mount in facts["mounts"]:
         found.append(("files", f"{mount['prefix']} → {', '.join(mount['roots'])}", ""))
+    found += [("guarded", table["path"], config.origin("auth")) for table in config.auth]
     return found
 
 

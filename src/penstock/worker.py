@@ -13,6 +13,7 @@ from penstock import capacity, deadlines, log
 from penstock._native import Engine
 from penstock.boot import boot_deadline
 from penstock.errors import PenstockError, RequestTimeout
+from penstock.gateway.compose import guarded_paths
 from penstock.processes import keep_large_blocks_apart
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ class Worker:
             "proxy_protocol": config.proxy_protocol,
             "static": site.mounts,
             "protected": config.protected,
+            "guarded": guarded_paths(config),
             "access_log": config.access_log,
             "access_log_format": config.access_log_format,
             "error_log_fd": log.journal.fd,

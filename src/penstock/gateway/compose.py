@@ -5,7 +5,7 @@ from penstock.config import Config
 
 
 def compose(application: Application, config: Config) -> Application:
-    """The application with its layers, each inside the next: middleware, then mounts beside it.
+    """The application with its layers, each inside the next: middleware, then mounts beside it, then the guard.
 
     What comes later stands further out. Raises PenstockError for a layer that cannot be loaded.
     """
@@ -17,4 +17,13 @@ def compose(application: Application, config: Config) -> Application:
         from penstock.gateway.mounts import mount  # noqa: PLC0415
 
         application = mount(application, config.mounts, config.origin("mounts"))
+    if guarded_paths(config):
+        from penstock.gateway.auth import guard  # noqa: PLC0415
+
+        application = guard(application, config)
     return application
+
+
+def guarded_paths(config: Config) -> list[str]:
+    """The paths that not everybody may see: the engine asks the guard before it sends a file from there."""
+    return ["/"] if config.allow or config.deny else [table["path"] for table in config.auth]
