@@ -38,6 +38,7 @@ class Setup:
     threads: int = 8
     connections: int = 1000  # that it must be able to hold; some refuse more than a hundred or a thousand
     static: Path | None = None
+    arguments: tuple[str, ...] = ()  # for Penstock alone
     cpus: set[int] = field(default_factory=lambda: SERVER_CPUS)
 
 
@@ -62,6 +63,7 @@ def penstock(setup: Setup, port: int) -> list[str]:
     return [
         *(str(Path(sys.executable).with_name("penstock")), "serve", f"{setup.app}:application"),
         *("--bind", f"127.0.0.1:{port}", "--workers", str(setup.workers), "--threads", str(setup.threads), *static),
+        *setup.arguments,
     ]
 
 

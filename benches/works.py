@@ -142,6 +142,16 @@ ROWS = {
             dict.fromkeys((*PYTHON_PEERS, "nginx"), "a comparison of Penstock with itself"),
         ),
         Row(
+            "password",
+            "minimal Django view behind a password that is remembered",
+            (),
+            measure.with_password,
+            lambda figures: [
+                absolute("a remembered password", "≤ 30 µs more", figures, "more_us", unit="µs", at_most=30)
+            ],
+            dict.fromkeys(SERVERS, "asks for no passwords"),
+        ),
+        Row(
             "page",
             "Django page: ORM query and template",
             PYTHON_PEERS,

@@ -129,7 +129,7 @@ def read_file(path: str) -> dict[str, Value]:
             if isinstance(error.__cause__, WrongTable):
                 wrong = error.__cause__
                 origin = f"{shown}:{line_in_table(text, f'{section}.{key}', wrong.index, wrong.key)}"
-                raise ConfigurationError(f"{origin}: {key}: {wrong}", error.hint) from wrong
+                raise ConfigurationError(f"{origin}: {key}: {wrong}", wrong.hint) from wrong
             raise
     return values
 

@@ -464,9 +464,9 @@ class Key(NamedTuple):
 class WrongTable(ValueError):  # noqa: N818 (it says what is wrong)
     """One of several tables is wrong: which (from 0), and in which key; "" for the table itself."""
 
-    def __init__(self, index: int, key: str, reason: str) -> None:
+    def __init__(self, index: int, key: str, reason: str, hint: str = "") -> None:
         super().__init__(f"{f'{key} of ' if key else ''}table {index + 1}: {reason}")
-        self.index, self.key = index, key
+        self.index, self.key, self.hint = index, key, hint
 
 
 class Tables(Kind):
@@ -511,8 +511,8 @@ class Tables(Kind):
             raise WrongTable(index, "", f"expected a table, with {self.names()}")
         for name in table:
             if all(name != key.name for key in self.keys):
-                hint = nearest(str(name), [key.name for key in self.keys]) or f"there are {self.names()}"
-                raise WrongTable(index, str(name), f"there is no such key; {hint}")
+                hint = nearest(str(name), [key.name for key in self.keys]) or f"the keys are {self.names()}"
+                raise WrongTable(index, str(name), "there is no such key", hint)
         read = {}
         for key in self.keys:
             given = table.get(key.name, key.default)

@@ -44,8 +44,14 @@ def test_tables_are_given_as_json_elsewhere(configure):
     ("rule", "message"),
     [
         ("groups = []", "toml:5: auth: table 2: path is missing"),
-        ('path = "/b"\ngrups = []', "toml:7: auth: grups of table 2: there is no such key; did you mean 'groups'?"),
-        ('path = "/b"\ngolf = []', "toml:7: auth: golf of table 2: there is no such key; there are path, realm,"),
+        (
+            'path = "/b"\ngrups = []',
+            "toml:7: auth: grups of table 2: there is no such key\n\nhint: did you mean 'groups'?",
+        ),
+        (
+            'path = "/b"\ngolf = []',
+            "toml:7: auth: golf of table 2: there is no such key\n\nhint: the keys are path, realm,",
+        ),
         ('path = "b"', "toml:6: auth: path of table 2: it cannot be 'b': expected a path that begins with /"),
         ('path = "/a/../b"', "toml:6: auth: path of table 2"),
         ('path = "/%61"', "not percent-encoded"),

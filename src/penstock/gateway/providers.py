@@ -67,7 +67,7 @@ def load_django(origin: str) -> Provider:
         raise ConfigurationError(
             f"{origin}: the provider django needs a Django project with django.contrib.auth",
             'choose another with provider = "htpasswd:FILE", or a module with check_password and groups_for_user',
-            error.detail or error.message,
+            error.message.removeprefix(f"{origin}: "),
         ) from error
     check = handler.check_password if does_constant_work() else with_constant_work(handler)
     return Provider("django", check, handler.groups_for_user)
