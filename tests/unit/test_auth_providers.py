@@ -38,14 +38,17 @@ def test_a_right_password_is_asked_for_once_in_the_time_of_the_cache():
     assert users.asked == 2
 
 
-def test_a_wrong_password_is_never_remembered_as_right_and_forgets_the_old_one():
+def test_a_wrong_password_is_not_remembered_and_a_changed_one_counts_after_the_time_of_the_cache():
     users = Users()
     assert users.ask("wrong") is None
-    users.ask()
-    users.now += 60
-    users.answer = False
-    assert users.ask() is None
     assert users.accounts.remembered == {}
+    users.ask()
+    users.answer = False
+    users.now += 59
+    assert users.ask()
+    users.now += 1
+    assert users.ask() is None
+    assert users.ask(cache=3600) is None
 
 
 def test_without_a_cache_each_request_asks():

@@ -100,6 +100,7 @@ class Accounts:
         self.provider, self.clock = provider, clock
         self.remembered: dict[bytes, Account] = {}
         self.locks = [threading.Lock() for _ in range(LOCKS)]
+        self.making_room = threading.Lock()
         self.key = b""
 
     def digest(self, user: str, password: str) -> bytes:
@@ -134,10 +135,11 @@ class Accounts:
 
     def remember(self, digest: bytes, account: Account) -> None:
         """Keeps it; the one that came first makes room."""
-        self.remembered.pop(digest, None)
-        while len(self.remembered) >= MOST_REMEMBERED:
-            self.remembered.pop(next(iter(self.remembered), b""), None)
-        self.remembered[digest] = account
+        with self.making_room:
+            self.remembered.pop(digest, None)
+            if len(self.remembered) >= MOST_REMEMBERED:
+                del self.remembered[next(iter(self.remembered))]
+            self.remembered[digest] = account
 
     def groups(self, environ: Mapping[str, Any], account: Account) -> frozenset[str]:
         """The groups of a user, asked for once for each account; mod_wsgi's functions name them in bytes."""
