@@ -14,7 +14,7 @@ from math import ceil
 WINDOW = 60
 # A person tries the few passwords that they have; ten a minute are 14,400 a day, too few to find a decent one.
 MOST_GUESSES = 10
-# Addresses that are watched: a few megabytes. With more at once, those are forgotten that began first.
+# Addresses that are watched: some ten megabytes at worst. With more at once, those are forgotten that began first.
 MOST_CLIENTS = 10_000
 
 
