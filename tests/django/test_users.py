@@ -65,7 +65,7 @@ def allow_access(environ, host):
 USERS = """\
 from django.contrib.auth.models import Group, User
 staff, editors = (Group.objects.create(name=name) for name in ("staff", "editors"))
-for name, groups in {"ann": [staff], "bob": [staff, editors], "cy": [], "jörg": [staff]}.items():
+for name, groups in {"ann": [staff], "bob": [staff, editors], "cy": [], "dan": [], "jörg": [staff]}.items():
     user = User.objects.create_user(name, password="river €")
     user.groups.set(groups)
 User.objects.create_user("gone", password="river €", is_active=False).groups.set([staff])
@@ -91,6 +91,10 @@ require = "all"
 [[site.auth]]
 path = "/named"
 users = ["cy"]
+
+[[site.auth]]
+path = "/always"
+cache = "0s"
 
 [[site.auth]]
 path = "/blog"
@@ -224,6 +228,13 @@ def test_each_path_has_its_own_rule(address, path, user, status):
 
 def test_a_wrong_password_is_refused(address):
     assert ask(address, "/reports/", "ann", "wrong").status == 401
+
+
+def test_without_a_cache_a_changed_password_counts_at_once(address, club):
+    assert ask(address, "/always", "dan").status == 200
+    change = "user = User.objects.get(username='dan'); user.set_password('new'); user.save()"
+    manage(club, "shell", "--command", f"from django.contrib.auth.models import User; {change}")
+    assert [ask(address, "/always", "dan", password).status for password in (PASSWORD, "new")] == [401, 200]
 
 
 def test_a_field_of_the_client_makes_nobody_of_it(address):
