@@ -6,7 +6,7 @@ from base64 import b64encode
 
 import bcrypt
 import pytest
-from running_site import PATIENCE, Site, manage, serve
+from running_site import PATIENCE, manage, serve
 
 MANAGE = """\
 import os
@@ -159,11 +159,6 @@ def address(club):
         yield site.address
 
 
-@pytest.fixture
-def site(address):
-    return Site(address)
-
-
 def ask(address, path, user="", password=PASSWORD, method="GET", **fields):
     """One request whose path is sent as it stands; requests would tidy it up first."""
     connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=PATIENCE)
@@ -176,11 +171,11 @@ def ask(address, path, user="", password=PASSWORD, method="GET", **fields):
     return response
 
 
-def test_without_a_password_the_browser_is_told_to_ask_for_one(site):
-    answer = site.get("/reports/")
-    assert answer.status_code == 401
+def test_without_a_password_the_browser_is_told_to_ask_for_one(address):
+    answer = ask(address, "/reports/")
+    assert answer.status == 401
     assert answer.headers["WWW-Authenticate"] == 'Basic realm="Reports", charset="UTF-8"'
-    assert "asks for a user name and a password" in answer.text
+    assert b"asks for a user name and a password" in answer.body
 
 
 def test_a_member_of_the_group_is_logged_in_by_djangos_own_middleware(address):
@@ -196,9 +191,9 @@ def test_a_member_of_the_group_is_logged_in_by_djangos_own_middleware(address):
     }
 
 
-def test_a_name_beyond_ascii_is_the_users_own(site):
-    answer = site.get("/reports/", auth=("jörg".encode(), PASSWORD.encode()))
-    assert (answer.status_code, answer.json()["user"]) == (200, "jörg")
+def test_a_name_beyond_ascii_is_the_users_own(address):
+    answer = ask(address, "/reports/", "jörg")
+    assert (answer.status, json.loads(answer.body)["user"]) == (200, "jörg")
 
 
 @pytest.mark.parametrize(
