@@ -71,8 +71,9 @@ apt_get = ( as=; [ "$$(id -u)" = 0 ] || { sudo -n true 2>/dev/null || exit 1; as
   $$as apt-get update -qq && $$as env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) ) >&2
 
 # A command, or a file, and the package that brings it.
-SYSTEM := wrk:wrk nginx:nginx-light chromium:chromium chromedriver:chromium-driver /usr/include/ev.h:libev-dev
-system-packages:  ## Install what some tests and benchmarks need: wrk, nginx, chromium, libev
+SYSTEM := wrk:wrk nginx:nginx-light chromium:chromium chromedriver:chromium-driver /usr/include/ev.h:libev-dev \
+  /usr/lib/postgresql:postgresql
+system-packages:  ## Install what some tests and benchmarks need: wrk, nginx, chromium, libev, postgresql
 	@missing=; PATH="$$PATH:/usr/sbin"; for entry in $(SYSTEM); do \
 	  command -v "$${entry%:*}" >/dev/null || test -e "$${entry%:*}" || missing="$$missing $${entry#*:}"; done; \
 	test -z "$$missing" || $(call apt_get,$$missing) || printf '%s\n' "note: not installed:$$missing." \

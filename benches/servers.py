@@ -38,6 +38,7 @@ class Setup:
     threads: int = 8
     connections: int = 1000  # that it must be able to hold; some refuse more than a hundred or a thousand
     static: Path | None = None
+    arguments: tuple[str, ...] = ()  # for Penstock alone
     cpus: set[int] = field(default_factory=lambda: SERVER_CPUS)
 
 
@@ -62,6 +63,7 @@ def penstock(setup: Setup, port: int) -> list[str]:
     return [
         *(str(Path(sys.executable).with_name("penstock")), "serve", f"{setup.app}:application"),
         *("--bind", f"127.0.0.1:{port}", "--workers", str(setup.workers), "--threads", str(setup.threads), *static),
+        *setup.arguments,
     ]
 
 
@@ -107,6 +109,14 @@ def own_starter(name: str) -> Callable[[Setup, int], list[str]]:
     return lambda setup, port: [
         *(str(peers.PYTHON), str(HERE / "start_peer.py"), name, setup.app, str(port), str(setup.workers))
     ]
+
+
+def engine(setup: Setup, port: int) -> list[str]:
+    return [sys.executable, str(HERE / "start_engine.py"), setup.app, str(port), str(setup.threads)]
+
+
+def engine_and_bridge(setup: Setup, port: int) -> list[str]:
+    return [*engine(setup, port), "bridge"]
 
 
 def waitress(setup: Setup, port: int) -> list[str]:
@@ -201,6 +211,8 @@ SERVERS = {
     server.name: server
     for server in (
         Server("penstock", penstock),
+        Server("engine", engine),
+        Server("engine-and-bridge", engine_and_bridge),
         Server("fastwsgi", own_starter("fastwsgi")),
         Server("bjoern", own_starter("bjoern")),
         Server("granian", granian),

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 
 import measurements as measure
 from servers import SERVERS, Setup
-from verdicts import Figures, Verdict, absolute, compare, part_of_loop
+from verdicts import Figures, Verdict, absolute, compare, number, part_of_loop
 
 PYTHON_PEERS = ("fastwsgi", "bjoern", "granian", "uwsgi", "gunicorn", "waitress")
 WITH_ROUTER = (*PYTHON_PEERS, "uwsgi-router")
 LEFT_OUT = {
+    "engine": "Penstock's own, without the rest of it",
+    "engine-and-bridge": "Penstock's own, without the rest of it",
     "nginx": "serves files, no application",
     "uwsgi-router": "its router matters where clients are slow or views are; uwsgi stands for it here",
 }
@@ -53,6 +55,15 @@ def minimal_verdicts(figures: Figures) -> list[Verdict]:
         part_of_loop("minimal Django view", "≥ 0.84 of its rate in a loop", figures, bound=0.84),
         compare("minimal Django view", "≥ 1.05 x the best peer", figures, "rate", bound=1.05),
     ]
+
+
+def bridge_verdicts(figures: Figures) -> list[Verdict]:
+    title, target = "bridge to Django, nothing configured", "≤ 1.02 x the engine's CPU"
+    alone, bridged = (figures.get(name, "cpu_us") for name in ("engine", "engine-and-bridge"))
+    shown = number(bridged, "µs"), f"engine {number(alone, 'µs')}"
+    if alone is None or bridged is None:
+        return [Verdict(title, target, *shown)]
+    return [Verdict(title, target, *shown, f"{bridged / alone:.2f}", bridged / alone <= 1.02)]
 
 
 def few_sleepers_verdicts(figures: Figures) -> list[Verdict]:
@@ -121,6 +132,24 @@ ROWS = {
             measure.plain(Setup("django_minimal")),
             minimal_verdicts,
             in_process="django_minimal",
+        ),
+        Row(
+            "bridge",
+            "the same, the engine alone and with what stands between it and Django",
+            ("engine", "engine-and-bridge"),
+            measure.plain(Setup("django_minimal")),
+            bridge_verdicts,
+            dict.fromkeys((*PYTHON_PEERS, "nginx"), "a comparison of Penstock with itself"),
+        ),
+        Row(
+            "password",
+            "minimal Django view behind a password that is remembered",
+            (),
+            measure.with_password,
+            lambda figures: [
+                absolute("a remembered password", "≤ 30 µs more", figures, "more_us", unit="µs", at_most=30)
+            ],
+            dict.fromkeys(SERVERS, "asks for no passwords"),
         ),
         Row(
             "page",

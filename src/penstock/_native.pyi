@@ -1,7 +1,7 @@
 """The whole boundary between Python and the engine (crates/penstock-native), typed by hand."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, Protocol, TypedDict
 
 class ListenerOptions(TypedDict):
     """One listening socket, already bound and listening; the engine keeps the descriptor open while it runs."""
@@ -51,12 +51,28 @@ class EngineOptions(TypedDict):
     error_log_fd: int  # where the engine's own lines and tracebacks go; 2 is standard error
     scoreboard_fd: int  # -1: none
     scoreboard_slot: int
+    guarded: NotRequired[Sequence[str]]  # paths whose files wait for environ["penstock.serve_file"]; "/": all
     timeout: NotRequired[float]  # of one call of the application, or of one pause in its response; 0: none
     timeout_grace: NotRequired[float]  # after that a call that has not ended is stuck
     slow_request_log: NotRequired[float]  # a call that takes so long is reported; 0: none is
     dump_signal: NotRequired[int]  # raised when a stuck call keeps the GIL, for faulthandler; 0: none
     health_path: NotRequired[str]  # answered natively with 200; "": none
     request_id: NotRequired[bool]  # each request gets an X-Request-ID unless a trusted peer has sent one
+
+class Lifecycle(Protocol):
+    """What the engine tells an application's framework, each in the thread that it is about."""
+
+    def unfinished(self, environ: dict[str, Any], has_failed: bool, /) -> object:
+        """A request that `request_begins` has counted was not ended when its call was over.
+
+        `has_failed`: the application has raised, or its response could not be sent.
+        """
+
+    def rest(self) -> float | None:
+        """The thread has had nothing to do for a while. Seconds after which to ask again; None: when it has worked."""
+
+    def leave(self) -> object:
+        """The thread ends."""
 
 class Engine:
     """Serves one WSGI application from this process."""
@@ -68,12 +84,14 @@ class Engine:
         on_late: Callable[[str, int, str, float], object] | None = None,
         timeout_exception: type[BaseException] | None = None,
         log: Callable[[str, str], object] | None = None,
+        lifecycle: Lifecycle | None = None,
     ) -> None:
         """Checks the options. ValueError names the one that is wrong; nothing is started.
 
         `on_late` is called in the main thread for each late call: "slow", "late" or "stuck", the thread's ident, the
         method and path, and the age in seconds. `timeout_exception` is raised in a thread whose call is late.
         `log` takes a level and a text, such as an application's traceback; without it they go to `error_log_fd`.
+        `lifecycle` hears of requests left open and of threads that rest.
         """
 
     def run(self, wakeup_fd: int = -1) -> int:
@@ -111,6 +129,12 @@ class Scoreboard:
 
     def clear(self, slot: int) -> None:
         """Empties a slot before another worker gets it."""
+
+def request_begins(*, signal: object = None, sender: object = None, environ: object = None, **_named: Any) -> None:
+    """A receiver of Django's request_started: counts a request as open in this thread."""
+
+def request_ends(*, signal: object = None, sender: object = None, **_named: Any) -> None:
+    """A receiver of Django's request_finished: counts it as ended."""
 
 def version() -> str:
     """The engine's version; equal to the package's."""

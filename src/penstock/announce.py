@@ -5,6 +5,7 @@ from typing import Any
 
 from penstock import __version__, log
 from penstock.config import Config
+from penstock.settings import BY_NAME
 from penstock.sockets import Listener
 
 
@@ -31,6 +32,8 @@ def lines(
     found.append(("processes", f"{workers} {many} × {threads} threads", config.origin("workers")))  # noqa: RUF001
     for mount in facts["mounts"]:
         found.append(("files", f"{mount['prefix']} → {', '.join(mount['roots'])}", ""))
+    rules = BY_NAME["auth"].kind
+    found += [("guarded", rules.show([rule]), config.origin("auth")) for rule in config.auth]
     return found
 
 

@@ -172,7 +172,7 @@ def load(found: Found, config: Config) -> Loaded:
     os.chdir(found.directory)
     sys.path[:0] = [path for path in (*config.python_path, found.path) if path not in sys.path]
     if found.module:
-        application, attribute = import_application(found)
+        application, attribute = import_application(found.module, found.attribute, found.is_factory)
         name, rule = f"{found.module}:{attribute}", found.rule
     else:
         application, name, rule = load_from_settings(found)
@@ -184,10 +184,27 @@ def load(found: Found, config: Config) -> Loaded:
     return Loaded(application, name, rule, "django.conf" in sys.modules)
 
 
-def import_application(found: Found) -> tuple[Any, str]:
+def import_named(target: str, what: str) -> tuple[Application, str]:
+    """The callable that module:attribute or module:factory() means; and its name.
+
+    `what` begins the message of what goes wrong. Raises AppNotFound or AppFailed.
+    """
+    match = TARGET.fullmatch(target)
+    assert match, "the kind Target has let something else through"
+    try:
+        value, attribute = import_application(match["module"], match["attribute"] or "", bool(match["call"]))
+    except PenstockError as error:
+        raise type(error)(f"{what}: {error.message}", error.hint, error.detail) from error
+    name = f"{match['module']}:{attribute}"
+    if not callable(value):
+        raise AppNotFound(f"{what} is not callable: it is a {type(value).__name__}")
+    return value, name
+
+
+def import_application(module_name: str, attribute: str, is_factory: bool) -> tuple[Any, str]:
     """The object that module and attribute name, called if it is a factory; and its attribute's name."""
-    module = import_module(found.module)
-    attribute = found.attribute or next((name for name in ATTRIBUTES if hasattr(module, name)), "")
+    module = import_module(module_name)
+    attribute = attribute or next((name for name in ATTRIBUTES if hasattr(module, name)), "")
     value: Any = module
     try:
         for part in attribute.split("."):
@@ -196,15 +213,15 @@ def import_application(found: Found) -> tuple[Any, str]:
         names = [name for name in vars(module) if callable(getattr(module, name)) and not name.startswith("__")]
         wanted = repr(attribute) if attribute else "neither 'application' nor 'app'"
         usual = next((f"did you mean {name!r}?" for name in ATTRIBUTES if name in names), "")
-        hint = nearest(attribute, names) or usual or f"name the application, as in {found.module}:NAME"
+        hint = nearest(attribute, names) or usual or f"name the application, as in {module_name}:NAME"
         verb = "has no attribute" if attribute else "has"
-        raise AppNotFound(f"{found.module} {verb} {wanted}", hint) from error
-    if not found.is_factory:
+        raise AppNotFound(f"{module_name} {verb} {wanted}", hint) from error
+    if not is_factory:
         return value, attribute
     try:
         return value(), f"{attribute}()"
     except (Exception, SystemExit) as error:
-        raise failure(f"{found.module}:{attribute}() failed", error) from error
+        raise failure(f"{module_name}:{attribute}() failed", error) from error
 
 
 def load_from_settings(found: Found) -> tuple[Any, str, str]:
@@ -224,7 +241,7 @@ def load_from_settings(found: Found) -> tuple[Any, str, str]:
         ) from error
     if dotted:
         module, _, attribute = dotted.rpartition(".")
-        application, attribute = import_application(found._replace(module=module, attribute=attribute))
+        application, attribute = import_application(module, attribute, False)
         return application, f"{module}:{attribute}", f"WSGI_APPLICATION in {found.settings}"
     from django.core.wsgi import get_wsgi_application  # noqa: PLC0415
 

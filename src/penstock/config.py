@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from penstock.errors import ConfigurationError, nearest
+from penstock.kinds import WrongTable
 from penstock.settings import BY_NAME, TABLE, Setting
 
 FILE_NAME = "penstock.toml"
@@ -122,7 +123,14 @@ def read_file(path: str) -> dict[str, Value]:
             names = [setting.name for setting in TABLE if setting.section == section]
             hint = f"it belongs in [{setting.section}]" if setting else nearest(key, names)
             raise ConfigurationError(f"{origin}: [{section}] has no key {key!r}", hint)
-        values[key] = read(setting, value, origin, os.path.dirname(path))
+        try:
+            values[key] = read(setting, value, origin, os.path.dirname(path))
+        except ConfigurationError as error:
+            if isinstance(error.__cause__, WrongTable):
+                wrong = error.__cause__
+                origin = f"{shown}:{line_in_table(text, f'{section}.{key}', wrong.index, wrong.key)}"
+                raise ConfigurationError(f"{origin}: {key}: {wrong}", wrong.hint) from wrong
+            raise
     return values
 
 
@@ -139,6 +147,20 @@ def entries(sections: Mapping[str, Any], shown: str, text: str) -> Iterator[tupl
             raise ConfigurationError(f"{shown}:{line_of(text, '', section)}: unknown key {section!r}", hint)
         for key, value in content.items():
             yield section, key, value
+
+
+def line_in_table(text: str, name: str, index: int, key: str) -> int:
+    """The line of a key in one of several tables of a name, or of its header; 1 when they are written otherwise."""
+    lines = text.splitlines()
+    headers = [number for number, line in enumerate(lines) if re.match(rf"\s*\[\[\s*{re.escape(name)}\s*\]\]", line)]
+    if index >= len(headers):
+        return line_of(text, *name.split("."))
+    for number in range(headers[index] + 1, len(lines)):
+        if re.match(r"\s*\[", lines[number]):
+            break
+        if re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", lines[number]):
+            return number + 1
+    return headers[index] + 1
 
 
 def line_of(text: str, section: str, key: str) -> int:

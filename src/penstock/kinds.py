@@ -8,8 +8,8 @@ ValueError with the reason when the value is none of `forms`.
 
 import os
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 
 class Kind:
@@ -265,6 +265,30 @@ class LogConfig(Kind):
         return text
 
 
+class Target(Kind):
+    """An object of a module."""
+
+    forms = "module:attribute"
+    metavar = "MODULE:OBJECT"
+    pattern = r"\w[\w.-]*:[^\W\d]\w*(\.[^\W\d]\w*)*"
+
+    def read(self, value: object, base: str) -> str:
+        text: str = super().read(value, base)
+        if not re.fullmatch(self.pattern, text):
+            raise ValueError(f"expected {self.forms}")
+        return text
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^{self.pattern}$"}
+
+
+class ApplicationTarget(Target):
+    """A WSGI or ASGI application; the attribute may be left out, or called."""
+
+    forms = "module, module:attribute or module:factory()"
+    pattern = r"\w[\w.-]*(:[^\W\d]\w*(\.[^\W\d]\w*)*(\(\))?)?"
+
+
 class Listing(Kind):
     """Several values of one kind: a TOML array, a repeated flag, or text with commas."""
 
@@ -301,11 +325,22 @@ class Folders(Kind):
     def read(self, value: object, base: str) -> dict[str, str]:
         if isinstance(value, str):
             value = [pair for pair in value.split(",") if pair.strip()]
-        if isinstance(value, Sequence):
-            value = dict(self.pair(item) for item in value)
-        if not isinstance(value, Mapping):
+        pairs = value.items() if isinstance(value, Mapping) else value
+        if isinstance(pairs, Sequence):
+            pairs = [self.pair(item) for item in pairs]
+        if not isinstance(pairs, Iterable):
             raise ValueError(f"expected {self.forms}")
-        return {self.prefix(url): Path().read(directory, base) for url, directory in value.items()}
+        table: dict[str, str] = {}
+        for url, target in pairs:
+            prefix = self.prefix(url)
+            if prefix in table:
+                raise ValueError(f"{prefix} is there twice")
+            table[prefix] = self.target(target, base)
+        return table
+
+    def target(self, target: object, base: str) -> str:
+        """What is found below the prefix."""
+        return Path().read(target, base)
 
     def pair(self, item: object) -> tuple[str, str]:
         url, equals, directory = str(item).strip().partition("=")
@@ -324,3 +359,189 @@ class Folders(Kind):
 
     def schema(self) -> dict[str, Any]:
         return {"type": "object", "additionalProperties": {"type": "string"}, "propertyNames": {"pattern": "^/.+"}}
+
+
+class Mounts(Folders):
+    """Applications by URL prefix: a TOML table, a repeated /URL=MODULE:APP, or text with commas."""
+
+    forms = "/URL=MODULE:APP; in TOML a table of such pairs"
+    metavar = "/URL=MODULE:APP"
+
+    def target(self, target: object, base: str) -> str:
+        return ApplicationTarget().read(target, base)
+
+    def prefix(self, url: str) -> str:
+        return super().prefix(url).rstrip("/")
+
+
+class Peer(Kind):
+    """Whom a rule means: where a client comes from, or a function that looks at the request."""
+
+    forms = "an address, a network, unix, or MODULE:FUNCTION (of environ and host)"
+    metavar = "ADDR"
+
+    def read(self, value: object, base: str) -> str:
+        from ipaddress import ip_network  # noqa: PLC0415 (10 ms that few configurations pay)
+
+        text: str = super().read(value, base)
+        if text == "unix":
+            return text
+        try:
+            return str(ip_network(text))
+        except ValueError as error:
+            if "host bits" in str(error):
+                raise ValueError(f"did you mean {ip_network(text, strict=False)}?") from error
+            if ":" not in text and not text.endswith((".py", ".wsgi")):
+                raise ValueError(f"expected {self.forms}") from error
+        return Script().read(text, base)
+
+
+class Script(Kind):
+    """A module, or an object in it; the module may be a file, as mod_wsgi has them."""
+
+    forms = "module, module:object, or a path to a .py or .wsgi file (with :object if need be)"
+    metavar = "MODULE:OBJECT"
+
+    def read(self, value: object, base: str) -> str:
+        text: str = super().read(value, base)
+        match = re.fullmatch(r"(.+\.(?:py|wsgi))(:[^\W\d]\w*)?", text)
+        if match:
+            return Path().read(match[1], base) + (match[2] or "")
+        if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*(\.[^\W\d]\w*)*)?", text):
+            raise ValueError(f"expected {self.forms}")
+        return text
+
+
+class Provider(Script):
+    """Who knows the passwords."""
+
+    forms = "django, htpasswd:FILE, none (addresses alone decide), " + Script.forms
+    metavar = "PROVIDER"
+
+    def read(self, value: object, base: str) -> str:
+        kind, _, file = str(value).partition(":")
+        return f"htpasswd:{Path().read(file, base)}" if kind == "htpasswd" and file else super().read(value, base)
+
+
+class UrlPath(Kind):
+    """A path of the site and what is below it; kept without a slash at the end, the whole site as a slash."""
+
+    forms = "a path that begins with /, not percent-encoded"
+    metavar = "PATH"
+
+    def read(self, value: object, base: str) -> str:
+        text: str = super().read(value, base)
+        names = [name for name in text.split("/") if name]
+        if not text.startswith("/") or re.search(r"[%?#\\\x00-\x20\x7f]", text) or {".", ".."}.intersection(names):
+            raise ValueError(f"expected {self.forms}")
+        return "/" + "/".join(names)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": "^/"}
+
+
+class Realm(Kind):
+    """What a browser shows when it asks for a password."""
+
+    forms = 'a few words of ASCII, without " and \\'
+
+    def read(self, value: object, base: str) -> str:
+        text: str = super().read(value, base)
+        if not re.fullmatch(r"[ !#-\[\]-~]+", text):
+            raise ValueError(f"expected {self.forms}")
+        return text
+
+
+class Key(NamedTuple):
+    """One key of a table; without a default it has to be there."""
+
+    name: str
+    kind: Kind
+    default: Any
+    help: str
+
+
+class WrongTable(ValueError):  # noqa: N818 (it says what is wrong)
+    """One of several tables is wrong: which (from 0), and in which key; "" for the table itself."""
+
+    def __init__(self, index: int, key: str, reason: str, hint: str = "") -> None:
+        super().__init__(f"{f'{key} of ' if key else ''}table {index + 1}: {reason}")
+        self.index, self.key, self.hint = index, key, hint
+
+
+class Tables(Kind):
+    """Tables with the same keys, told apart by the first: an array of tables in TOML, else as JSON."""
+
+    forms = "a list of tables; in the environment and on the command line as JSON"
+    metavar = "JSON"
+    repeatable = True
+
+    def __init__(self, *keys: Key) -> None:
+        super().__init__()
+        self.keys = keys
+
+    def read(self, value: object, base: str) -> list[dict[str, Any]]:
+        tables: list[dict[str, Any]] = []
+        for index, table in enumerate(self.parse(value)):
+            read = self.read_table(index, table, base)
+            name = self.keys[0].name
+            if any(read[name] == earlier[name] for earlier in tables):
+                raise WrongTable(index, name, f"{read[name]} has a table already")
+            tables.append(read)
+        return tables
+
+    def parse(self, value: object) -> Iterable[Any]:
+        """The tables as they were given."""
+        if not isinstance(value, str):
+            items = value if isinstance(value, Sequence) else [value]
+            return [table for item in items for table in (self.parse(item) if isinstance(item, str) else [item])]
+        import json  # noqa: PLC0415 (only where tables are given as text)
+
+        try:
+            parsed = json.loads(value or "[]")
+        except ValueError as error:
+            raise ValueError(f"expected {self.forms}; {error}") from error
+        return parsed if isinstance(parsed, list) else [parsed]
+
+    def read_table(self, index: int, table: object, base: str) -> dict[str, Any]:
+        """One table with all its keys."""
+        from penstock.errors import nearest  # noqa: PLC0415 (kinds need nothing else of ours)
+
+        if not isinstance(table, Mapping):
+            raise WrongTable(index, "", f"expected a table, with {self.names()}")
+        for name in table:
+            if all(name != key.name for key in self.keys):
+                hint = nearest(str(name), [key.name for key in self.keys]) or f"the keys are {self.names()}"
+                raise WrongTable(index, str(name), "there is no such key", hint)
+        read = {}
+        for key in self.keys:
+            given = table.get(key.name, key.default)
+            if given is None:
+                raise WrongTable(index, "", f"{key.name} is missing")
+            try:
+                read[key.name] = key.kind.read(given, base)
+            except ValueError as error:
+                raise WrongTable(index, key.name, f"it cannot be {given!r}: {error}") from error
+        return read
+
+    def names(self) -> str:
+        return ", ".join(key.name for key in self.keys)
+
+    def show(self, value: list[dict[str, Any]]) -> str:
+        return "; ".join(self.show_table(table) for table in value)
+
+    def show_table(self, table: dict[str, Any]) -> str:
+        first, *others = self.keys
+        chosen = [key for key in others if table[key.name] != key.kind.read(key.default, "/")]
+        details = ", ".join(f"{key.name} {key.kind.show(table[key.name])}" for key in chosen)
+        return f"{table[first.name]} ({details})" if details else str(table[first.name])
+
+    def schema(self) -> dict[str, Any]:
+        entries = {}
+        for key in self.keys:
+            entries[key.name] = key.kind.schema() | {"description": key.help}
+            if key.default is not None:
+                entries[key.name]["default"] = key.default
+        required = [key.name for key in self.keys if key.default is None]
+        item = {"type": "object", "additionalProperties": False, "required": required, "properties": entries}
+        return {"type": "array", "items": item}

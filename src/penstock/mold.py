@@ -13,6 +13,7 @@ from penstock._native import Scoreboard
 from penstock.boot import boot_deadline
 from penstock.config import Config, load
 from penstock.errors import PenstockError
+from penstock.gateway.compose import compose
 from penstock.processes import Channel, Forked, describe_status, give_back_memory, signals_blocked
 from penstock.settings import TABLE
 from penstock.sockets import Listener
@@ -30,6 +31,7 @@ class Site(NamedTuple):
     config: Config
     found: app.Found
     loaded: app.Loaded
+    own: app.Application  # without what the configuration puts around it
     mounts: "list[StaticMount]"
     warnings: list[str]
 
@@ -91,7 +93,10 @@ class Mold:
         config = self.config
         found = app.find(config, os.environ)
         loaded = app.load(found, config)
-        site = Site(config, found, loaded, [], [])
+        own = loaded.application
+        # What is combined with the application may be what brings Django.
+        loaded = loaded._replace(application=compose(own, config), uses_django="django.conf" in sys.modules)
+        site = Site(config, found, loaded, own, [], [])
         for url, root in config.static.items():
             if not os.path.isdir(root):
                 site.warnings.append(f"{root} is not a directory, so {url} is not served")

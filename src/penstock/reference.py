@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.admin import metrics
+from penstock.kinds import Key, Tables
 from penstock.settings import TABLE, Setting
 
 
@@ -80,7 +81,17 @@ def entry_lines(setting: Setting) -> Iterator[str]:
     yield f"- default: `{default}`" if default else "- default: none"
     yield f"- accepts: {setting.kind.forms}"
     yield f"- file: `{setting.name}` in `[{setting.section}]`; environment: `{setting.variable}`; flag: `{flags}`"
+    if isinstance(setting.kind, Tables):
+        yield f"- in the file each table is a `[[{setting.section}.{setting.name}]]`, with these keys:"
+        yield from (key_line(key) for key in setting.kind.keys)
     yield f"- a new value takes effect with a {'reload' if setting.reloads else 'restart'}"
+
+
+def key_line(key: Key) -> str:
+    """One key of a table."""
+    default = "" if key.default is None else key.kind.show(key.kind.read(key.default, "/"))
+    shown = "has to be there" if key.default is None else f"default: `{default}`" if default else "default: none"
+    return f"  - `{key.name}` ({shown}): {key.help}; accepts {key.kind.forms}"
 
 
 def main() -> None:

@@ -13,13 +13,21 @@ from penstock.kinds import (
     Duration,
     Flag,
     Folders,
+    Key,
     Kind,
     Listing,
     LogConfig,
+    Mounts,
     Path,
+    Peer,
+    Provider,
     Rate,
+    Realm,
     Server,
     Size,
+    Tables,
+    Target,
+    UrlPath,
     Workers,
 )
 
@@ -67,12 +75,32 @@ WORKERS = ("site", "Workers and threads")
 CLIENTS = ("server", "Clients: deadlines and limits")
 BODIES = ("site", "Bodies and responses")
 PROXIES = ("server", "Proxies in front")
+ACCESS = ("site", "Who may come in")
 FILES = ("site", "Static and protected files")
 LOGS = ("server", "Logs and the process")
 MONITORING = ("server", "Monitoring")
 
 # Longer than a day is surely a slip of a unit.
 DAY = 86400
+
+# The keys of each [[site.auth]].
+AUTH = (
+    Key("path", UrlPath(), None, "The path that is guarded, with all below it; the longest one decides alone"),
+    Key("realm", Realm(), "Restricted", "What a browser shows when it asks for the password"),
+    Key("users", Listing(Kind()), [], "Only these users; nothing: every user whose password is right"),
+    Key("groups", Listing(Kind()), [], "Only members of these groups"),
+    Key(
+        "require",
+        Choice("any", "all"),
+        "any",
+        "any: one of users, or of one group; all: one of users, and of every group",
+    ),
+    Key("provider", Provider(), "django", "Who knows users and groups"),
+    Key("cache", Duration(0, DAY), "60s", "Time that a right password and its groups are remembered; 0s: not at all"),
+    Key("over_http", Flag(), False, "Takes passwords over plain HTTP too, where everybody on the way can read them"),
+    Key("allow", Listing(Peer()), [], "Only from here; nothing: from everywhere"),
+    Key("deny", Listing(Peer()), [], "Not from here, whatever allow says"),
+)
 
 TABLE = (
     Setting(
@@ -148,6 +176,21 @@ TABLE = (
         True,
         "Keeps the generation before a reload in memory, for `penstock rollback`",
         why="It costs what the new generation's code does not share with it; `penstock status` shows how much.",
+    ),
+    Setting(
+        APPLICATION,
+        "middleware",
+        Listing(Target()),
+        [],
+        "WSGI middleware around the application, the outermost first; each is called with what it wraps",
+    ),
+    Setting(
+        APPLICATION,
+        "mounts",
+        Mounts(),
+        {},
+        "Other applications below a URL of their own, WSGI or (with a2wsgi) ASGI",
+        why="The longest URL wins; all else goes to the application itself.",
     ),
     Setting(
         ADDRESS,
@@ -398,6 +441,29 @@ TABLE = (
         False,
         "Connections begin with a PROXY header (versions 1 and 2)",
         why="Only from the peers of forwarded_allow.",
+    ),
+    Setting(
+        ACCESS,
+        "auth",
+        Tables(*AUTH),
+        [],
+        "Asks for a user name and a password (HTTP Basic) below a path",
+        why="For the application, its mounts, static and media files alike.",
+    ),
+    Setting(
+        ACCESS,
+        "allow",
+        Listing(Peer()),
+        [],
+        "Answers only clients from here; everybody else gets 403",
+        why="Nothing: everybody. Behind a proxy it is the client's own address that counts; see forwarded_allow.",
+    ),
+    Setting(
+        ACCESS,
+        "deny",
+        Listing(Peer()),
+        [],
+        "Answers clients from here with 403, whatever allow says",
     ),
     Setting(FILES, "static", Folders(), {}, "Serves the files of a directory below a URL"),
     Setting(

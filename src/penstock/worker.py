@@ -13,10 +13,12 @@ from penstock import capacity, deadlines, log
 from penstock._native import Engine
 from penstock.boot import boot_deadline
 from penstock.errors import PenstockError, RequestTimeout
+from penstock.gateway.compose import guarded_paths
 from penstock.processes import keep_large_blocks_apart
 
 if TYPE_CHECKING:
     from penstock._native import EngineOptions
+    from penstock.django.lifecycle import DjangoLifecycle
     from penstock.mold import Mold, Site
 
 USUAL_SWITCH_INTERVAL = 0.005  # Python's own; an application that has chosen another one keeps it
@@ -45,7 +47,10 @@ class Worker:
 
                     probe(site.loaded.application, site.config.probe, site.config.probe_host)
             options = self.options(site)
-            engine = Engine(site.loaded.application, options, deadlines.tell, RequestTimeout, log.journal.write)
+            lifecycle = lifecycle_of(site)
+            engine = Engine(
+                site.loaded.application, options, deadlines.tell, RequestTimeout, log.journal.write, lifecycle
+            )
         except (PenstockError, ValueError, OSError) as error:
             told = error if isinstance(error, PenstockError) else PenstockError(f"the engine cannot start: {error}")
             self.mold.channel.send({"event": "cannot start", "number": self.number} | told.to_message())
@@ -61,6 +66,8 @@ class Worker:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(0)
+        if lifecycle:
+            lifecycle.close()
         return 0
 
     def listen_to_signals(self, engine: Engine, graceful_timeout: float) -> int:
@@ -128,6 +135,7 @@ class Worker:
             "proxy_protocol": config.proxy_protocol,
             "static": site.mounts,
             "protected": config.protected,
+            "guarded": guarded_paths(config),
             "access_log": config.access_log,
             "access_log_format": config.access_log_format,
             "error_log_fd": log.journal.fd,
@@ -140,3 +148,12 @@ class Worker:
             "request_id": config.request_id,
             "dump_signal": int(deadlines.DUMP_SIGNAL),
         }
+
+
+def lifecycle_of(site: "Site") -> "DjangoLifecycle | None":
+    """What Django has to hear of besides its requests; None without Django."""
+    if not site.loaded.uses_django:
+        return None
+    from penstock.django.lifecycle import DjangoLifecycle  # noqa: PLC0415 (only with Django)
+
+    return DjangoLifecycle(site.own)

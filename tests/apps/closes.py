@@ -3,6 +3,7 @@ a close() that is called twice is told twice.
 """
 
 import os
+import threading
 
 from tester import hold, tell
 
@@ -152,6 +153,25 @@ def generator(environ, start_response):
             yield b"x" * 65536
     finally:
         tell("closed")
+
+
+def has_nothing_more_to_say(environ, start_response):
+    """Looks again and again for something to say, as a stream of events does."""
+
+    def pieces():
+        yield b"one"
+        while True:
+            threading.Event().wait(0.02)
+
+    start_response("200 OK", [])
+    return Pieces(pieces())
+
+
+def generator_without_more_to_say(environ, start_response):
+    try:
+        yield from has_nothing_more_to_say(environ, start_response)
+    finally:
+        tell("closed in its finally")
 
 
 def file(environ, start_response):

@@ -5,6 +5,7 @@ datagram ("started" or "finished") to the unix socket named by OBSERVER, so that
 import hashlib
 import os
 import socket
+import threading
 
 from django.conf import settings
 from django.core.signals import request_finished, request_started
@@ -78,6 +79,12 @@ def stream_raises(request):
     return StreamingHttpResponse(pieces())
 
 
+def overdue(request):
+    """Past its deadline, if the site has one: it looks up again and again, as a loop of a view would."""
+    while True:
+        threading.Event().wait(0.01)
+
+
 def endless(request):
     """Ends only because the client leaves."""
 
@@ -96,6 +103,7 @@ urlpatterns = [
     path("stream", stream),
     path("stream-raises", stream_raises),
     path("endless", endless),
+    path("overdue", overdue),
 ]
 
 application = get_wsgi_application()

@@ -21,9 +21,20 @@ PATIENCE = 60
 class Site(requests.Session):
     """One visitor of a running site: keeps cookies, takes addresses relative to the site."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, lines: queue.SimpleQueue[str], written: list[str]) -> None:
         super().__init__()
         self.address = address
+        self.lines, self.written = lines, written  # the server's log: not yet waited for; all of it
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        """Reads the server's log up to a line that matches."""
+        while not (match := re.search(pattern, line := self.lines.get(timeout=PATIENCE))):
+            assert line, f"the server ended without a line like {pattern!r}"
+        return match
+
+    def log(self) -> str:
+        """What the server has written so far; all of it when it has ended."""
+        return "".join(self.written)
 
     def request(self, method, path, **options):
         return super().request(method, self.address + path, **{"timeout": PATIENCE} | options)
@@ -65,7 +76,7 @@ def serve(directory: Path, *arguments: str, **environment: str) -> Iterator[Site
             assert line, "penstock serve did not start: its log is below"
             if found := re.search(r"http://127\.0\.0\.1:\d+", line):
                 address = found[0]
-        yield Site(address)
+        yield Site(address, lines, written)
     finally:
         process.terminate()
         try:

@@ -98,6 +98,25 @@ def test_after_the_client_left_in_the_middle(engine, closed_once, name, leave):
     closed_once()
 
 
+@pytest.mark.parametrize("leave", ["closes", "resets"])
+def test_after_the_client_left_a_stream_that_has_nothing_more_to_say(engine, closed_once, leave):
+    client = engine.connect()
+    client.send_request("/has_nothing_more_to_say")
+    client.head()
+    assert client.chunk() == b"one"
+    client.socket.close() if leave == "closes" else client.abort()
+    closed_once()
+
+
+def test_a_generator_whose_client_has_left_runs_its_finally(engine):
+    client = engine.connect()
+    client.send_request("/generator_without_more_to_say")
+    client.head()
+    assert client.chunk() == b"one"
+    client.socket.close()
+    engine.tester.hears("closed in its finally")
+
+
 def test_after_the_client_of_http_1_0_left_in_the_middle(engine, closed_once):
     client = engine.connect()
     client.send(b"GET /until_the_client_leaves HTTP/1.0\r\n\r\n")

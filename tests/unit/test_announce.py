@@ -15,7 +15,8 @@ FACTS = {
 
 def test_the_block_says_what_was_found_by_which_rule_and_where_it_is_served(configure):
     with socket.socket() as listening:
-        rows = lines(configure(workers="1"), [Listener(listening, "tcp", "::1", "8000", "")], 1, 8, FACTS)
+        config = configure(workers="1", auth=['{"path": "/reports", "groups": ["staff"]}'])
+        rows = lines(config, [Listener(listening, "tcp", "::1", "8000", "")], 1, 8, FACTS)
     assert rows == [
         ("application", "shop.wsgi:application", "WSGI_APPLICATION in shop.settings"),
         ("settings", "shop.settings", "manage.py"),
@@ -23,6 +24,7 @@ def test_the_block_says_what_was_found_by_which_rule_and_where_it_is_served(conf
         ("address", "http://[::1]:8000", "default"),
         ("processes", "1 worker × 8 threads", "--workers"),  # noqa: RUF001
         ("files", "/static/ → /srv/shop/static", ""),
+        ("guarded", "/reports (groups staff)", "--auth"),
     ]
 
 

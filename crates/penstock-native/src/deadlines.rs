@@ -1,6 +1,6 @@
 //! How long the call in each thread may still take. Written by the thread, watched by whoever has the loop: no call
 //! costs more than a few stores, and no Python is needed to find one that is late.
-use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicU8, Ordering};
 
 /// How late a call is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
@@ -14,6 +14,8 @@ pub enum Stage {
     Late = 2,
     /// It did not stop within `timeout_grace`: the worker has to be replaced.
     Stuck = 3,
+    /// In time, but its client has left in the middle of the response.
+    Abandoned = 4,
 }
 
 impl Stage {
@@ -24,6 +26,7 @@ impl Stage {
             Stage::Slow => "slow",
             Stage::Late => "late",
             Stage::Stuck => "stuck",
+            Stage::Abandoned => "abandoned",
         }
     }
 }
@@ -38,6 +41,9 @@ pub struct Watched {
     began: AtomicU64,
     deadline: AtomicU64,
     stage: AtomicU8,
+    /// The application is about to say the next piece of its response.
+    streams: AtomicBool,
+    is_abandoned: AtomicBool,
     /// Python's `threading.get_ident()` of this thread.
     pub ident: AtomicU64,
 }
@@ -49,6 +55,8 @@ impl Default for Watched {
             began: AtomicU64::new(0),
             deadline: AtomicU64::new(NEVER),
             stage: AtomicU8::new(0),
+            streams: AtomicBool::new(false),
+            is_abandoned: AtomicBool::new(false),
             ident: AtomicU64::new(0),
         }
     }
@@ -80,14 +88,40 @@ impl Watched {
         let deadline = if patience.timeout == 0 { NEVER } else { now.saturating_add(patience.timeout) };
         self.deadline.store(deadline, Ordering::Relaxed);
         self.stage.store(Stage::InTime as u8, Ordering::Relaxed);
+        self.is_abandoned.store(false, Ordering::Relaxed);
         self.connection.store(connection, Ordering::Release);
     }
 
-    /// The call has ended. True when it was late, so that an exception may be on its way to this thread.
+    /// The call has ended. True when it was late or abandoned, so that an exception may be on its way to this thread.
     #[inline]
     pub fn end(&self) -> bool {
         self.connection.store(NEVER, Ordering::Release);
-        self.stage.load(Ordering::Relaxed) >= Stage::Late as u8
+        self.stage.load(Ordering::Relaxed) >= Stage::Late as u8 || self.is_abandoned()
+    }
+
+    /// The connection of the call; None between calls.
+    pub fn connection(&self) -> Option<u64> {
+        Some(self.connection.load(Ordering::Acquire)).filter(|connection| *connection != NEVER)
+    }
+
+    /// The application begins, or ends, to make one piece of its response after the other.
+    pub fn set_streams(&self, streams: bool) {
+        self.streams.store(streams, Ordering::Relaxed);
+    }
+
+    /// Between two pieces, and nowhere else, it may be interrupted because nobody reads them.
+    pub fn streams(&self) -> bool {
+        self.streams.load(Ordering::Relaxed)
+    }
+
+    /// Nobody reads the response any more. False when that is known already.
+    pub fn abandon(&self) -> bool {
+        !self.is_abandoned.swap(true, Ordering::Relaxed)
+    }
+
+    /// See [`Watched::abandon`].
+    pub fn is_abandoned(&self) -> bool {
+        self.is_abandoned.load(Ordering::Relaxed)
     }
 
     /// The call may take so much longer from now on. Does not help one that is late already.

@@ -5,13 +5,14 @@ use crate::environ::ListenerNames;
 use crate::event_loop::EventLoop;
 use crate::hub::{Hub, Settings};
 use crate::latin1;
+use crate::lifecycle::Lifecycle;
 use crate::options::EngineOptions;
 use crate::raw;
 use crate::scoreboard::{self, Counter, SlotSnapshot};
 use crate::static_files::{Mount, StaticFiles};
 use crate::threads::Crew;
 use crate::wsgi::Application;
-use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyGeneratorExit, PyIndexError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use rustix::event::{poll, PollFd, PollFlags};
@@ -40,7 +41,7 @@ pub struct Engine {
 #[pymethods]
 impl Engine {
     #[new]
-    #[pyo3(signature = (application, options, on_late=None, timeout_exception=None, log=None))]
+    #[pyo3(signature = (application, options, on_late=None, timeout_exception=None, log=None, lifecycle=None))]
     fn new(
         py: Python<'_>,
         application: Py<PyAny>,
@@ -48,6 +49,7 @@ impl Engine {
         on_late: Option<Py<PyAny>>,
         timeout_exception: Option<Py<PyAny>>,
         log: Option<Py<PyAny>>,
+        lifecycle: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         let settings = Settings::new(&options).map_err(PyValueError::new_err)?;
         let (threads, multiprocess) = (settings.threads, options.multiprocess);
@@ -94,7 +96,7 @@ impl Engine {
         if listeners.is_empty() {
             return Err(PyValueError::new_err("listeners is empty"));
         }
-        let application = Application::new(py, application, &names)?;
+        let application = Application::new(py, application, &names, Lifecycle::new(lifecycle))?;
         let event_loop = EventLoop::new(hub.clone(), listeners)?;
         let crew = Crew::new(hub.clone(), event_loop, application, cells);
         Ok(Self { hub, crew, has_run: Mutex::new(false), on_late, timeout_exception })
@@ -160,6 +162,13 @@ impl Engine {
             if !is_still_in() {
                 continue;
             }
+            if late.overdue.stage == Stage::Abandoned {
+                // What a generator that is closed gets; here it may be running.
+                if watched.streams() {
+                    raw::raise_in(py, ident, &py.get_type::<PyGeneratorExit>());
+                }
+                continue;
+            }
             let running = self.hub.scoreboard.read().threads.swap_remove(late.thread).running.unwrap_or_default();
             let request = [running.method.as_slice(), b" ", running.path.as_slice()].concat();
             let age = late.overdue.age as f64 / 1e9;
@@ -213,7 +222,7 @@ fn static_files(options: &EngineOptions) -> PyResult<StaticFiles> {
     });
     let protected: HashMap<_, _> = options.protected.clone();
     let protected = protected.into_iter().map(|(prefix, root)| (prefix, PathBuf::from(root))).collect();
-    Ok(StaticFiles::new(mounts.collect::<PyResult<_>>()?, protected)?)
+    Ok(StaticFiles::new(mounts.collect::<PyResult<_>>()?, protected)?.guarding(options.guarded.clone()))
 }
 
 /// Shared memory that workers write and the supervisor reads.

@@ -60,6 +60,8 @@ struct Slot {
     missed: bool,
     /// The client has closed its sending side meanwhile.
     missed_end: bool,
+    /// What had been sent when the last sweep found the client's side closed.
+    sent_at_end: Option<u64>,
 }
 
 /// What decoding has led to.
@@ -73,7 +75,8 @@ enum Verdict {
 pub enum Patience<'a> {
     /// It only looks.
     None,
-    UntilEvent,
+    /// No longer than until then.
+    UntilEvent(Option<Instant>),
     /// Not when this has become false.
     While(&'a dyn Fn() -> bool),
 }
@@ -154,10 +157,11 @@ impl EventLoop {
         let waits = match patience {
             Patience::None => false,
             _ if did_something => false,
-            Patience::UntilEvent => self.hub.begin_polling(),
+            Patience::UntilEvent(_) => self.hub.begin_polling(),
             Patience::While(still) => self.hub.begin_polling() && still(),
         };
-        let timeout = if waits { self.next_wait() } else { Some(Duration::ZERO) };
+        let until = if let Patience::UntilEvent(until) = patience { until } else { None };
+        let timeout = if waits { self.next_wait(until) } else { Some(Duration::ZERO) };
         let timespec = timeout
             .map(|timeout| Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) });
         let mut events = [const { MaybeUninit::uninit() }; EVENTS];
@@ -184,11 +188,11 @@ impl EventLoop {
         did_something
     }
 
-    fn next_wait(&self) -> Option<Duration> {
+    fn next_wait(&self, until: Option<Instant>) -> Option<Duration> {
         let sweep = self.next_sweep;
         let accept = self.accept_again;
         let stop = self.hub.stop_deadline();
-        let next = [sweep, accept, stop].into_iter().flatten().min()?;
+        let next = [sweep, accept, stop, until].into_iter().flatten().min()?;
         Some(next.saturating_duration_since(Instant::now()) + Duration::from_millis(1))
     }
 
@@ -261,6 +265,7 @@ impl EventLoop {
         if let Some(slot) = self.slots.get_mut(connection.slot as usize) {
             connection.readable |= std::mem::take(&mut slot.missed);
             connection.ended |= std::mem::take(&mut slot.missed_end);
+            slot.sent_at_end = None;
             slot.connection = Some(connection);
         }
     }
@@ -275,6 +280,7 @@ impl EventLoop {
             slot.connection = None;
             slot.missed = false;
             slot.missed_end = false;
+            slot.sent_at_end = None;
             slot.generation = slot.generation.wrapping_add(1) & 0x7fff_ffff;
             self.free.push(connection.slot);
             self.open -= 1;

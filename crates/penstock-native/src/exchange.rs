@@ -1,10 +1,12 @@
 //! One request and its response while the application has them: `start_response`, `write` and early hints.
 use crate::connection::{Connection, Job, Request};
+use crate::deadlines::Watched;
 use crate::hub::Hub;
 use crate::latin1::encode;
 use crate::output::{Flushed, COPIED_PIECE};
 use crate::python_bytes::PythonBytes;
-use crate::static_files::{FileBody, FileRequest, Protected};
+use crate::raw;
+use crate::static_files::{FileBody, FileRequest, Protected, Served};
 use crate::threads::CURRENT;
 use penstock_http::{BodyEncoder, HeadEncoder, ResponseError, SuspendedHead, Version};
 use pyo3::exceptions::{PyAssertionError, PyBrokenPipeError, PyRuntimeError, PyTypeError, PyValueError};
@@ -13,6 +15,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 use std::borrow::Cow;
 use std::os::fd::AsFd;
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -107,6 +110,17 @@ impl Exchange {
         penstock_http::encode_early_hints(output.tail(), fields).map_err(refused)?;
         drop(output);
         self.flush().map(|_| ())
+    }
+
+    /// `environ["penstock.serve_file"]`: answers with the static file at this path, although the path is guarded. The
+    /// application then returns an empty list. False, and nothing answered, where there is no such mount, or where it
+    /// leaves missing files to the application.
+    fn serve_file(&mut self) -> PyResult<bool> {
+        let loaded = self.loaded()?;
+        if !matches!(loaded.state, State::Fresh) {
+            return Err(PyAssertionError::new_err("serve_file came after the response had begun"));
+        }
+        loaded.serve_file()
     }
 }
 
@@ -281,7 +295,8 @@ impl Exchange {
     /// the log has the stack from then.
     pub fn is_over(&self) -> bool {
         let is_over = |loaded: &Loaded| loaded.client_left || loaded.job.connection.wire.output().is_cut;
-        self.loaded.as_ref().is_some_and(is_over)
+        let is_abandoned = || own_call(Watched::is_abandoned).unwrap_or(false);
+        self.loaded.as_ref().is_some_and(is_over) || is_abandoned()
     }
 
     /// The wire of the connection, to wait for it without holding this object.
@@ -383,6 +398,21 @@ impl Loaded {
             }
             Err(error) => return Err(PyRuntimeError::new_err(error.reason)),
         };
+        self.put(served, out)
+    }
+
+    /// A file of a mount, to a client that may have it.
+    fn serve_file(&mut self) -> PyResult<bool> {
+        let Job { connection, request } = &mut self.job;
+        connection.close |= request.has_unread_body() || self.hub.stop_deadline().is_some();
+        let mut out = Vec::new();
+        let answer = self.hub.files.answer_guarded(&file_request(connection, request, &self.date), &mut out);
+        answer.map_or(Ok(false), |served| self.put(served, out).map(|()| true))
+    }
+
+    /// The head of a file's answer, and the file.
+    fn put(&mut self, served: Served, out: Vec<u8>) -> PyResult<()> {
+        let Job { connection, request } = &mut self.job;
         let mut output = connection.wire.output();
         if output.is_cut {
             drop(output);
@@ -401,6 +431,26 @@ impl Loaded {
         self.state = State::Replaced;
         Ok(())
     }
+}
+
+/// Asks the call that this thread is in; None outside of one.
+fn own_call<T>(ask: impl FnOnce(&Watched) -> T) -> Option<T> {
+    CURRENT.with_borrow(|current| current.as_ref().map(|(hub, index)| ask(&hub.calls[*index])))
+}
+
+/// From now on the application makes one piece after the other.
+pub fn begin_stream() {
+    own_call(|watched| watched.set_streams(true));
+}
+
+/// It has made the last one. What was raised because nobody reads them must not hit its close().
+pub fn end_stream(py: Python<'_>) {
+    own_call(|watched| {
+        watched.set_streams(false);
+        if watched.is_abandoned() {
+            raw::clear_exception_of(py, watched.ident.load(Ordering::Relaxed));
+        }
+    });
 }
 
 /// `environ["penstock.extend_timeout"]`: gives the request of this thread so many seconds from now on, in the place of

@@ -15,6 +15,7 @@ mod hub;
 mod input;
 mod large_bodies;
 mod latin1;
+mod lifecycle;
 mod options;
 mod output;
 mod python_bytes;
@@ -36,6 +37,8 @@ mod _native {
 
     #[pymodule_export]
     use crate::engine::{Engine, Scoreboard};
+    #[pymodule_export]
+    use crate::lifecycle::{request_begins, request_ends};
 
     /// The engine's version; equal to the package's.
     #[pyfunction]

@@ -58,6 +58,8 @@ pub struct EngineOptions {
     pub scoreboard_fd: RawFd,
     pub scoreboard_slot: usize,
     #[pyo3(default)]
+    pub guarded: Vec<String>,
+    #[pyo3(default)]
     pub timeout: f64,
     #[pyo3(default)]
     pub timeout_grace: f64,

@@ -36,6 +36,9 @@ pub const LAST_SECOND: u64 = 253_402_300_799;
 /// A year, the most that RFC 9111 5.2.2 knows a use for.
 const IMMUTABLE: &str = "max-age=31536000, public, immutable";
 
+/// For what not everybody may read: a browser may keep it, and asks each time.
+const PRIVATE: &str = "private, no-cache";
+
 /// For reading, and never to wait: a FIFO without a writer is opened at once.
 const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
@@ -137,6 +140,8 @@ pub struct StaticFiles {
     mounts: Vec<(Mount, String)>,
     /// Longest prefix first.
     protected: Vec<(String, PathBuf)>,
+    /// Paths of which the application decides who may read what lies there and below.
+    guarded: Vec<String>,
     missing: Vec<PathBuf>,
     state: Mutex<State>,
 }
@@ -167,7 +172,27 @@ impl StaticFiles {
             let age = mount.max_age;
             (mount, if age == 0 { "no-cache".to_owned() } else { format!("max-age={age}, public") })
         });
-        Ok(Self { mounts: mounts.collect(), protected, missing, state: Mutex::new(state) })
+        let guarded = Vec::new();
+        Ok(Self { mounts: mounts.collect(), protected, guarded, missing, state: Mutex::new(state) })
+    }
+
+    /// Leaves these paths, and what lies below them, to the application, which may come back with
+    /// [`Self::answer_guarded`]. The empty path is the whole site.
+    pub fn guarding(self, guarded: Vec<String>) -> Self {
+        Self { guarded, ..self }
+    }
+
+    /// Some paths are the application's to decide.
+    pub fn has_guards(&self) -> bool {
+        !self.guarded.is_empty()
+    }
+
+    /// Compares name by name, as the file system does: a doubled slash leads to the same file.
+    fn is_guarded(&self, path: &[u8]) -> bool {
+        self.guarded.iter().any(|guarded| {
+            let mut wanted = names(path);
+            names(guarded.as_bytes()).all(|name| wanted.next() == Some(name))
+        })
     }
 
     /// No path is ours; protected files may still be.
@@ -181,7 +206,7 @@ impl StaticFiles {
     }
 
     /// Answers a request below one of the prefixes; the longest that fits decides alone. None, and nothing written:
-    /// none of them fits, or the file is missing and the mount falls through.
+    /// none of them fits, the path is guarded, or the file is missing and the mount falls through.
     pub fn answer(&self, request: &FileRequest<'_>, out: &mut Vec<u8>) -> Option<Served> {
         self.answer_at(SystemTime::now, request, out)
     }
@@ -193,6 +218,25 @@ impl StaticFiles {
         out: &mut Vec<u8>,
     ) -> Option<Served> {
         let path = percent_decoded(request.path);
+        if self.is_guarded(&path) {
+            return None;
+        }
+        self.answer_path(&path, false, clock, request, out)
+    }
+
+    /// What [`Self::answer`] would have answered, had the path not been guarded; but nobody may keep it unasked.
+    pub fn answer_guarded(&self, request: &FileRequest<'_>, out: &mut Vec<u8>) -> Option<Served> {
+        self.answer_path(&percent_decoded(request.path), true, SystemTime::now, request, out)
+    }
+
+    fn answer_path(
+        &self,
+        path: &[u8],
+        is_private: bool,
+        clock: impl Fn() -> SystemTime,
+        request: &FileRequest<'_>,
+        out: &mut Vec<u8>,
+    ) -> Option<Served> {
         let (mount, cache_control) =
             self.mounts.iter().find(|(mount, _)| path.starts_with(mount.prefix.as_bytes()))?;
         let now = clock();
@@ -215,10 +259,11 @@ impl StaticFiles {
             }
             Ok(found) => {
                 let is_immutable = mount.immutable_hashed && has_hash(name.unwrap_or_default());
+                let public = if is_immutable { IMMUTABLE } else { cache_control };
                 let presentation = Presentation {
                     status: b"200 OK",
                     content_type: Some(content_type),
-                    cache_control: Some(if is_immutable { IMMUTABLE } else { cache_control }),
+                    cache_control: Some(if is_private { PRIVATE } else { public }),
                     varies,
                     fields: &[],
                 };
@@ -271,7 +316,7 @@ impl StaticFiles {
                 status,
                 content_type: (!gives("Content-Type")).then(|| content_type(name)),
                 // Who may read it is for the application to say, each time.
-                cache_control: (!gives("Cache-Control")).then_some("private, no-cache"),
+                cache_control: (!gives("Cache-Control")).then_some(PRIVATE),
                 varies: false,
                 fields: &kept,
             };
@@ -875,6 +920,11 @@ fn percent_decoded(path: &[u8]) -> Cow<'_, [u8]> {
 
 fn holds_encoded_slash(path: &[u8]) -> bool {
     memchr_iter(b'%', path).any(|at| starts_with_ignoring_case(&path[at..], b"%2f"))
+}
+
+/// The names in a path, without the slashes between them.
+fn names(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|byte| *byte == b'/').filter(|name| !name.is_empty())
 }
 
 /// The name of a file below a root, or None when it may not be served whatever there is: it leads upwards, begins with
@@ -1629,6 +1679,54 @@ mod tests {
         let absurd = UNIX_EPOCH + Duration::from_secs(LAST_SECOND + 10);
         assert_eq!(site.ask_at(absurd, &get("/static/app.js")).unwrap().status, 200);
         assert_eq!(site.ask_at(UNIX_EPOCH - VALIDITY, &get("/static/app.js")).unwrap().status, 200);
+    }
+
+    #[test]
+    fn what_lies_below_a_guarded_path_is_left_to_the_application() {
+        let guarding = |guarded: &str| {
+            let site = Site::new();
+            Site { files: site.files.guarding(vec![guarded.to_owned()]), folder: site.folder }
+        };
+        for (guarded, path) in [
+            ("/static/sub", "/static/sub/photo.JPG"),
+            ("/static/sub/", "/static/sub/photo.JPG"),
+            ("/static/sub", "/static//sub/photo.JPG"),
+            ("/static/sub", "/static/sub//photo.JPG"),
+            ("/static/sub", "/static/%73ub/photo.JPG"),
+            ("/static/sub", "/static%2fsub/photo.JPG"),
+            ("/static/app.js", "/static/app.js"),
+            ("/static/app.js", "/static//app.js"),
+            ("/static", "/static/app.js"),
+            ("/", "/static/app.js"),
+        ] {
+            assert!(guarding(guarded).ask(&get(path)).is_none(), "{guarded} {path}");
+        }
+        for (guarded, path, status) in [
+            ("/static/sub", "/static/app.js", 200),
+            ("/static/su", "/static/sub/photo.JPG", 200),
+            ("/static/app", "/static/app.js", 200),
+            ("/static/sub", "/static/x/../sub/photo.JPG", 404),
+            ("/static/sub", "/static/./sub/photo.JPG", 404),
+            ("/static/sub", "/static/SUB/photo.JPG", 404),
+            ("/static/sub", "/static/%2573ub/photo.JPG", 404),
+        ] {
+            assert_eq!(guarding(guarded).status(path), status, "{guarded} {path}");
+        }
+    }
+
+    #[test]
+    fn a_guarded_file_is_for_the_one_who_asked_for_it() {
+        let site = Site::new();
+        let files = site.files.guarding(vec!["/static".into()]);
+        let ask = |request: &FileRequest<'_>| {
+            let mut out = Vec::new();
+            files.answer_guarded(request, &mut out).map(|served| answer_of(served, &out))
+        };
+        let answer = ask(&FileRequest { range: Some(b"bytes=2-3"), ..get("/static/app.js") }).unwrap();
+        assert_eq!((answer.status, answer.body.as_slice()), (206, &b"23"[..]));
+        assert_eq!(answer.field("Cache-Control"), Some("private, no-cache"));
+        assert_eq!(ask(&get("/static/none")).unwrap().status, 404);
+        assert!(ask(&get("/elsewhere")).is_none());
     }
 
     #[test]

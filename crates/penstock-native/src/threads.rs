@@ -48,6 +48,8 @@ const NO_CALL: u64 = u64::MAX;
 enum Errand {
     /// Lead, if the term is still this one.
     Lead(u64),
+    /// Nothing has come for a long time: see what can be put away.
+    TidyUp,
     /// The engine has stopped.
     Leave,
 }
@@ -168,8 +170,8 @@ impl Crew {
         false
     }
 
-    /// Waits until there is something to do for this thread.
-    fn rest(&self, index: usize) -> Errand {
+    /// Waits until there is something to do for this thread; after `patience` there is.
+    fn rest(&self, index: usize, patience: Option<Duration>) -> Errand {
         let mut roster = lock(&self.roster);
         if roster.is_closed {
             return Errand::Leave;
@@ -188,8 +190,28 @@ impl Crew {
             if let Some(errand) = errand.take() {
                 return errand;
             }
-            errand = post.arrived.wait(errand).unwrap_or_else(PoisonError::into_inner);
+            let Some(patience) = patience else {
+                errand = post.arrived.wait(errand).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let (guard, waited) = post.arrived.wait_timeout(errand, patience).unwrap_or_else(PoisonError::into_inner);
+            errand = guard;
+            if waited.timed_out() && errand.is_none() {
+                drop(errand);
+                if self.get_up(index) {
+                    return Errand::TidyUp;
+                }
+                // Whoever has taken this thread off the list is about to say what for.
+                errand = lock(&post.errand);
+            }
         }
+    }
+
+    /// Takes a resting thread off the list of those that can be sent on errands. False when one is on its way.
+    fn get_up(&self, index: usize) -> bool {
+        let mut roster = lock(&self.roster);
+        let place = roster.idle.iter().position(|resting| *resting == index);
+        place.map(|place| roster.idle.remove(place)).is_some()
     }
 
     /// The loop has finished: everybody leaves.
@@ -210,21 +232,36 @@ impl Crew {
     /// request would take the application's thread-local database connections with it.
     fn serve(self: Arc<Self>, index: usize, first: u64) {
         Python::attach(|py| {
-            let mut station = Station { index, cell: self.cells[index], date: Date::default() };
+            let idle = self.application.lifecycle.first_rest();
+            let mut station = Station { index, cell: self.cells[index], date: Date::default(), idle };
             CURRENT.set(Some((self.hub.clone(), index)));
             self.hub.calls[index].ident.store(thread_ident(py), Ordering::Relaxed);
             // The loop is taken before the GIL: events are read while another thread computes.
-            let mut begin = Some((first, py.detach(|| self.poll(first))));
+            let mut begin = Some((first, py.detach(|| self.poll(first, idle))));
             while let Some((term, polled)) = begin {
                 self.lead(py, &mut station, term, polled);
-                begin = py.detach(|| match self.rest(index) {
-                    Errand::Lead(term) => Some((term, self.poll(term))),
-                    Errand::Leave => None,
-                });
+                begin = self.next_term(py, &mut station);
             }
+            self.application.lifecycle.leave(py);
         });
         lock(&self.roster).running -= 1;
         self.hub.wake_main();
+    }
+
+    /// Rests until this thread has to lead: the term, and what its first wait has come to. None when it has to leave.
+    fn next_term(&self, py: Python<'_>, station: &mut Station) -> Option<(u64, Polled)> {
+        loop {
+            let idle = station.idle;
+            let begin = py.detach(|| match self.rest(station.index, idle) {
+                Errand::Lead(term) => Some(Some((term, self.poll(term, idle)))),
+                Errand::Leave => Some(None),
+                Errand::TidyUp => None,
+            });
+            match begin {
+                Some(begin) => return begin,
+                None => station.idle = self.application.lifecycle.rest(py),
+            }
+        }
     }
 
     // --- leading ---------------------------------------------------------------------------------------------------
@@ -258,12 +295,20 @@ impl Crew {
         drop(event_loop);
     }
 
+    /// Lets go of the loop while its leader waits for the GIL.
+    fn lend_for_python(&self, event_loop: MutexGuard<'_, EventLoop>) {
+        self.waits_for_python.store(true, Ordering::Release);
+        self.lend(event_loop, Instant::now(), None);
+        self.wake_warden();
+    }
+
     /// Waits for requests, without Python, and lends the loop again: nobody may hold it while waiting for the GIL.
-    fn poll(&self, term: u64) -> Polled {
+    fn poll(&self, term: u64, idle: Option<Duration>) -> Polled {
         let Some(mut event_loop) = self.take_loop(term) else { return Polled::Lost };
         self.lent_until.store(0, Ordering::Release);
         self.waits_for_python.store(false, Ordering::Release);
         event_loop.flush_held();
+        let until = idle.map(|idle| Instant::now() + idle);
         loop {
             if event_loop.is_finished() {
                 self.term.fetch_add(1, Ordering::Release);
@@ -272,12 +317,14 @@ impl Crew {
                 return Polled::Finished;
             }
             if event_loop.has_jobs() {
-                self.waits_for_python.store(true, Ordering::Release);
-                self.lend(event_loop, Instant::now(), None);
-                self.wake_warden();
+                self.lend_for_python(event_loop);
                 return Polled::Jobs;
             }
-            event_loop.turn(Patience::UntilEvent);
+            event_loop.turn(Patience::UntilEvent(until));
+            if until.is_some_and(|until| Instant::now() >= until) && !event_loop.has_jobs() {
+                self.lend_for_python(event_loop);
+                return Polled::Idle;
+            }
         }
     }
 
@@ -286,6 +333,12 @@ impl Crew {
         loop {
             match polled {
                 Polled::Jobs => {}
+                Polled::Idle => {
+                    station.idle = self.application.lifecycle.rest(py);
+                    let idle = station.idle;
+                    polled = py.detach(|| self.poll(term, idle));
+                    continue;
+                }
                 Polled::Finished => return,
                 Polled::Lost => break,
             }
@@ -294,7 +347,8 @@ impl Crew {
                 Worked::GaveAway => return,
                 Worked::Lost => break,
             }
-            polled = py.detach(|| self.poll(term));
+            let idle = station.idle;
+            polled = py.detach(|| self.poll(term, idle));
         }
         // The warden has taken the loop away from this thread and counted it as occupied.
         self.serve_waiting(py, station);
@@ -423,6 +477,7 @@ impl Crew {
         let call = Call { hub: &self.hub, date: station.date.now(), cell: station.cell, queued };
         let (job, end) = self.application.call(py, call, job);
         station.cell.end();
+        station.idle = self.application.lifecycle.first_rest();
         if watched.end() {
             // It came back by itself just when it was asked to stop: the next request must not be hit.
             raw::clear_exception_of(py, watched.ident.load(Ordering::Relaxed));
@@ -522,6 +577,8 @@ impl Crew {
 /// How a wait for requests ended.
 enum Polled {
     Jobs,
+    /// Nothing has come for a long time.
+    Idle,
     Lost,
     Finished,
 }
@@ -540,6 +597,8 @@ struct Station {
     index: usize,
     cell: ThreadCell,
     date: Date,
+    /// How long it may have nothing to do before it is asked what it can put away.
+    idle: Option<Duration>,
 }
 
 thread_local! {

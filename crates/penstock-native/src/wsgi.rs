@@ -5,11 +5,12 @@ use crate::errors;
 use crate::exchange::{not_bytes, Exchange};
 use crate::file_wrapper::FileWrapper;
 use crate::hub::Hub;
+use crate::lifecycle::Lifecycle;
 use crate::scoreboard::ThreadCell;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple, PyType};
+use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyString, PyTuple, PyType};
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub struct Application {
     /// Iterators over what exists already: looking ahead in them runs nobody's code.
     list_iterator: Py<PyType>,
     tuple_iterator: Py<PyType>,
+    pub lifecycle: Lifecycle,
 }
 
 /// What one call needs besides the request.
@@ -34,7 +36,12 @@ pub struct Call<'a> {
 }
 
 impl Application {
-    pub fn new(py: Python<'_>, callable: Py<PyAny>, listeners: &[ListenerNames]) -> PyResult<Self> {
+    pub fn new(
+        py: Python<'_>,
+        callable: Py<PyAny>,
+        listeners: &[ListenerNames],
+        lifecycle: Lifecycle,
+    ) -> PyResult<Self> {
         if !callable.bind(py).is_callable() {
             return Err(PyTypeError::new_err("the application is not callable"));
         }
@@ -43,6 +50,7 @@ impl Application {
             environs: Environs::new(py, listeners)?,
             list_iterator: PyList::empty(py).as_any().try_iter()?.get_type().unbind(),
             tuple_iterator: PyTuple::empty(py).as_any().try_iter()?.get_type().unbind(),
+            lifecycle,
         })
     }
 
@@ -55,7 +63,7 @@ impl Application {
         let environ = exchange
             .getattr(intern!(py, "early_hints"))
             .and_then(|early_hints| self.environs.make(py, &mut job, call.queued, early_hints));
-        let environ = match environ {
+        let environ = match environ.and_then(|environ| offer_files(py, call.hub, &exchange, environ)) {
             Ok(environ) => environ,
             Err(error) => return self.answer_without_python(py, &call, job, &error),
         };
@@ -63,6 +71,10 @@ impl Application {
         // A panic of ours is a failed request, not a dead worker.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.run(py, &exchange, &environ)))
             .unwrap_or_else(|_| Err(PyRuntimeError::new_err("penstock failed inside; please report this")));
+        let told = self.lifecycle.end_call(py, &environ, outcome.is_err());
+        if let Err(error) = told {
+            errors::report(py, call.hub, &describe(&environ), &error);
+        }
         if let Err(error) = outcome {
             if !exchange.borrow().is_over() {
                 // Formatting a traceback runs code of the application's, so nothing is borrowed meanwhile.
@@ -136,30 +148,52 @@ impl Application {
             let pieces = iterator.collect::<PyResult<Vec<_>>>()?;
             return send_whole(exchange, &pieces);
         }
-        for piece in iterator {
-            let piece = piece?;
-            let piece = piece.cast::<PyBytes>().map_err(|_| not_bytes(&piece))?;
-            if piece.as_bytes().is_empty() {
-                continue;
-            }
-            let mut this = exchange.borrow_mut();
-            if !this.commit(None)? || this.is_bodiless()? {
-                break;
-            }
-            this.push(piece)?;
-            let must_wait = this.flush()?;
-            if this.announced()? == Some(0) {
-                // "should stop iterating over the response when enough data has been sent"
-                break;
-            }
-            if must_wait {
-                let wire = this.wire()?;
-                drop(this);
-                wait_for_reader(py, exchange, &wire)?;
-            }
-        }
-        exchange.borrow_mut().end()
+        crate::exchange::begin_stream();
+        let sent = send_pieces(py, exchange, iterator);
+        crate::exchange::end_stream(py);
+        sent
     }
+}
+
+/// Sends what an iterator of the application's makes, piece by piece.
+fn send_pieces(py: Python<'_>, exchange: &Bound<'_, Exchange>, iterator: Bound<'_, PyIterator>) -> PyResult<()> {
+    for piece in iterator {
+        let piece = piece?;
+        let piece = piece.cast::<PyBytes>().map_err(|_| not_bytes(&piece))?;
+        if piece.as_bytes().is_empty() {
+            continue;
+        }
+        let mut this = exchange.borrow_mut();
+        if !this.commit(None)? || this.is_bodiless()? {
+            break;
+        }
+        this.push(piece)?;
+        let must_wait = this.flush()?;
+        if this.announced()? == Some(0) {
+            // "should stop iterating over the response when enough data has been sent"
+            break;
+        }
+        if must_wait {
+            let wire = this.wire()?;
+            drop(this);
+            wait_for_reader(py, exchange, &wire)?;
+        }
+    }
+    exchange.borrow_mut().end()
+}
+
+/// Lets whoever guards files give them away.
+fn offer_files<'py>(
+    py: Python<'py>,
+    hub: &Hub,
+    exchange: &Bound<'py, Exchange>,
+    environ: Bound<'py, PyDict>,
+) -> PyResult<Bound<'py, PyDict>> {
+    if hub.files.has_guards() {
+        let serve_file = exchange.getattr(intern!(py, "serve_file"))?;
+        environ.set_item(intern!(py, "penstock.serve_file"), serve_file)?;
+    }
+    Ok(environ)
 }
 
 /// A response of which every piece exists: its length is known.

@@ -1,7 +1,7 @@
 """Which URLs are files, read from the settings of a Django that is set up. Never lets a file URL swallow the site."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -80,7 +80,14 @@ def add_finders(found: Discovery, prefix: str) -> None:
                 roots.setdefault(f"{prefix}{below.strip('/')}/" if below else prefix, []).append(os.path.abspath(root))
     for mount, directories in roots.items():
         # Whoever edits a file wants to see it with the next request.
-        found.add(mount, directories, 0, "never", True)
+        found.add(mount, [*directories, *nested_roots(mount, roots)], 0, "never", True)
+
+
+def nested_roots(mount: str, roots: Mapping[str, list[str]]) -> list[str]:
+    """Where files below a prefix lie in the directories of shorter ones: in the engine the longest decides alone."""
+    shorter = [prefix for prefix in roots if prefix != mount and mount.startswith(prefix)]
+    nested = [os.path.join(root, mount[len(prefix) : -1]) for prefix in shorter for root in roots[prefix]]
+    return [root for root in nested if os.path.isdir(root)]
 
 
 def finder_locations(finder: Any) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,8 @@ def warm_up() -> None:
     from django.conf import settings  # noqa: PLC0415 (only once the application has imported it)
     from django.db import connections  # noqa: PLC0415
 
+    from penstock.django.lifecycle import close_pools  # noqa: PLC0415
+
     urls = getattr(settings, "ROOT_URLCONF", None)
     if urls:
         try:
@@ -22,3 +24,5 @@ def warm_up() -> None:
             raise failure(f"the URLconf {urls} cannot be imported", error) from error
     # Two processes that talk through one connection would get each other's answers.
     connections.close_all()
+    # A pool has threads, which do not survive a fork; each worker opens one when it needs it.
+    close_pools(connections.all(initialized_only=True))

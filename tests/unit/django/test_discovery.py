@@ -110,6 +110,18 @@ def test_with_debug_the_finders_directories_are_served_and_the_rest_is_the_appli
     assert found.warnings == []
 
 
+def test_with_debug_what_one_finder_has_below_the_prefix_of_another_is_served_too(settings, tmp_path, monkeypatch):
+    for name in ("assets/lib", "vendor", "app"):
+        tmp_path.joinpath(name).mkdir(parents=True)
+    files = SimpleNamespace(locations=[("", str(tmp_path / "assets")), ("lib", tmp_path / "vendor")])
+    apps = SimpleNamespace(storages={"app": SimpleNamespace(location=str(tmp_path / "app"))})
+    monkeypatch.setattr(finders, "get_finders", lambda: [files, apps])
+    settings.DEBUG = True
+    roots = {mount["prefix"]: mount["roots"] for mount in discover(settings, 60).mounts}
+    assert roots["/static/lib/"] == [str(tmp_path / "vendor"), str(tmp_path / "assets/lib")]
+    assert roots["/static/"] == [str(tmp_path / "assets"), str(tmp_path / "app")]
+
+
 def test_a_finder_that_is_not_djangos_is_left_to_the_application(settings, monkeypatch):
     monkeypatch.setattr(finders, "get_finders", lambda: [SimpleNamespace()])
     settings.DEBUG = True

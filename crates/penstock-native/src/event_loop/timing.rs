@@ -2,7 +2,7 @@
 use super::{wire_fd, EventLoop, SWEEP_EVERY};
 use crate::body::Body;
 use crate::connection::{push_explained, status_text, Connection, Phase};
-use crate::deadlines::Stage;
+use crate::deadlines::{Overdue, Stage};
 use crate::hub::Late;
 use crate::output::Flushed;
 use crate::scoreboard::Counter;
@@ -127,6 +127,12 @@ impl EventLoop {
         let hub = self.hub.clone();
         let now = hub.nanoseconds(self.now);
         for (thread, watched) in hub.calls.iter().enumerate() {
+            if let Some(connection) = watched.connection() {
+                if watched.streams() && self.is_abandoned(connection) && watched.abandon() {
+                    let overdue = Overdue { connection, age: 0, stage: Stage::Abandoned };
+                    hub.report_late(Late { thread, overdue, began: watched.began() });
+                }
+            }
             let Some(overdue) = watched.next_stage(now, &hub.settings.patience) else { continue };
             let began = watched.began();
             if overdue.stage == Stage::Late {
@@ -137,6 +143,28 @@ impl EventLoop {
         }
         let stuck = hub.calls.iter().filter(|watched| watched.is_stuck()).count();
         hub.scoreboard.set(Counter::ThreadsStuck, stuck as u64);
+    }
+
+    /// The client has closed its side, has been sent all that there is, and for a whole sweep the application has had
+    /// nothing more to say. It may still be reading, as it may in the middle of a page that is on its way: but a stream
+    /// that pauses would occupy a thread for somebody who most probably has left.
+    fn is_abandoned(&mut self, id: u64) -> bool {
+        let (slot, generation) = (id as u32, (id >> 32) as u32);
+        let Some(entry) = self.slots.get_mut(slot as usize) else { return false };
+        if entry.generation != generation || !entry.missed_end {
+            return false;
+        }
+        let Some(wire) = entry.wire.clone() else { return false };
+        let output = wire.output();
+        if !output.has_begun || !output.is_empty() {
+            return false;
+        }
+        if entry.sent_at_end.replace(output.total_sent) != Some(output.total_sent) {
+            return false;
+        }
+        // The next piece finds out, too, whatever becomes of the exception.
+        let _ = shutdown(&wire.socket, Shutdown::Both);
+        true
     }
 
     /// Answers in the place of a call that is late: 504, or an end when the response has begun.
