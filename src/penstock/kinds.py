@@ -217,16 +217,16 @@ class Rate(Size):
 
 
 class Address(Kind):
-    """Where to listen; normalised to host:port, [v6]:port, unix:/path or fd://N."""
+    """Where to listen; normalised to host:port, [v6]:port, unix:/path, fd://N or fd://NAME."""
 
-    forms = "host:port, [v6]:port, :port, port, unix:PATH or fd://N"
+    forms = "host:port, [v6]:port, :port, port, unix:PATH, fd://N or fd://NAME"
     metavar = "ADDR"
 
     def read(self, value: object, base: str) -> str:
         text = str(value)
         if text.startswith("unix:") and len(text) > 5:
             return "unix:" + os.path.normpath(os.path.join(base, text[5:]))
-        if re.fullmatch(r"fd://[0-9]+", text):
+        if re.fullmatch(r"fd://[^:/\s]+", text):
             return text
         match = re.fullmatch(r"(?:(\[[0-9A-Fa-f:.%\w]+\]|[^\[\]:/\s]*):)?([0-9]{1,5})", text)
         if not match or int(match[2]) > 65535:

@@ -171,7 +171,7 @@ TABLE = (
         "bind",
         Listing(Address()),
         ["127.0.0.1:8000"],
-        "Addresses: host:port, [v6]:port, :port (every IPv4 address), unix:PATH or fd://N",
+        "Addresses: host:port, [v6]:port, :port (every IPv4 address), unix:PATH, fd://N or fd://NAME",
         why="On this machine only, until you say otherwise. Sockets from systemd are used when nothing else is said.",
         reloads=False,
         short="-b",

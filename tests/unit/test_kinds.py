@@ -103,13 +103,14 @@ def test_a_relative_path_refers_to_the_directory_that_names_it():
         ("[::1]:8000", "[::1]:8000"),
         ("unix:run/site.sock", "unix:/srv/run/site.sock"),
         ("fd://3", "fd://3"),
+        ("fd://web.socket", "fd://web.socket"),
     ],
 )
 def test_an_address_is_normalised(text, address):
     assert Address().read(text, "/srv") == address
 
 
-@pytest.mark.parametrize("text", ["", "host", "host:", ":::80", "host:65536", "unix:", "fd://x", "::1:80", "a/b:80"])
+@pytest.mark.parametrize("text", ["", "host", "host:", ":::80", "host:65536", "unix:", "fd://", "::1:80", "a/b:80"])
 def test_what_is_no_address_is_refused(text):
     with pytest.raises(ValueError, match="expected host:port"):
         Address().read(text, "/")

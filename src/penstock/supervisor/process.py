@@ -28,12 +28,13 @@ from penstock.processes import (
     memory_of,
     signals_blocked,
 )
-from penstock.sockets import Listener, listen_all
+from penstock.sockets import Listener, listen_all, unnamed
 from penstock.supervisor import state
 from penstock.supervisor.limits import limits_of
 from penstock.supervisor.load import Reading
 from penstock.supervisor.signals import SignalQueue
 from penstock.supervisor.stacks import Stacks
+from penstock.systemd import Notifier, Phase, take_passed_sockets
 
 if TYPE_CHECKING:
     from penstock.admin.http import AdminServer
@@ -86,6 +87,9 @@ class Supervisor:
         self.waiting: dict[int, list[Decided]] = {}  # by generation: who wants to know what comes of its trial
         self.started = time.monotonic()
         self.owner = os.getpid()
+        self.passed = take_passed_sockets(os.environ, self.owner)
+        self.notifier = Notifier(os.environ, self.owner)
+        self.setback = ""  # what kept the last reload from serving
         self.error: PenstockError | None = None
         self.is_finished = False
 
@@ -97,16 +101,12 @@ class Supervisor:
 
                 self.heir = Heir(os.environ.pop(INHERITED))
                 self.is_heir = True
-            is_default = self.config.origin("bind") == "default"
-            self.listeners = (
-                self.heir.listeners
-                if self.heir
-                else listen_all(self.config.bind, self.config.backlog, is_default, os.environ)
-            )
+                self.notifier.is_heard = False
+            self.listeners = self.heir.listeners if self.heir else self.listen()
             try:
                 inherited = self.heir.admin_listeners if self.heir else []
                 addresses = [] if inherited else self.config.admin_bind
-                self.admin_listeners = inherited + listen_all(addresses, self.config.backlog, False, os.environ)
+                self.admin_listeners = inherited + listen_all(addresses, self.config.backlog, self.passed)
                 self.supervise()
             finally:
                 self.clean_up()
@@ -117,6 +117,17 @@ class Supervisor:
                 self.heir.give_up(error)
             raise
         return 0
+
+    def listen(self) -> list[Listener]:
+        """Binds; when nobody named an address, what systemd has passed is taken instead."""
+        addresses = self.config.bind
+        unasked = unnamed(self.passed, addresses + self.config.admin_bind)
+        if unasked and self.config.origin("bind") == "default":
+            addresses, unasked = unasked, []
+        listeners = listen_all(addresses, self.config.backlog, self.passed)
+        if unasked:
+            log.warning(f"systemd has passed sockets that nobody asks for: {', '.join(unasked)}")
+        return listeners
 
     def supervise(self) -> None:
         """The loop: wait, collect what happened, decide, act."""
@@ -131,6 +142,7 @@ class Supervisor:
             self.start_watcher()
         if not self.heir:
             self.be_found()
+            self.feed_watchdog()
         self.act(self.state.reload(time.monotonic()))
         while not self.is_finished:
             due = min(self.state.next_time(), self.timers[0][0] if self.timers else math.inf)
@@ -169,6 +181,22 @@ class Supervisor:
 
             # Looking its name up may take seconds: the application is loaded meanwhile.
             self.call_at(time.monotonic(), Sender(self, self.config.statsd, self.config.statsd_prefix).start)
+
+    def feed_watchdog(self) -> None:
+        """Tells the service manager that this loop turns; again and again."""
+        if self.notifier.watchdog_pause:
+            self.notifier.feed_watchdog()
+            self.call_at(time.monotonic() + self.notifier.watchdog_pause, self.feed_watchdog)
+
+    def notify(self) -> None:
+        """Tells the service manager how far we are."""
+        current = self.state
+        generation = current.serving if current.trial is None else current.trial
+        name = "stopping" if current.is_stopping else "ready" if current.trial is None else "reloading"
+        phase = Phase(name if current.serving or current.is_stopping else "starting", generation)
+        ready = sum(worker.takes_requests for worker in current.workers.values())
+        status = f"{phase.name}: generation {generation}, {ready} of {current.wanted} workers{self.setback}"
+        self.notifier.tell(phase, status)
 
     # -- for the control socket and the admin server, which live in this loop
 
@@ -316,6 +344,13 @@ class Supervisor:
             self.admin.close()
         self.stop()
 
+    def be_heard(self) -> None:
+        """The old supervisor has named this one to the service manager."""
+        if self.notifier.address:
+            self.notifier.is_heard = True
+            self.notify()
+            self.feed_watchdog()
+
     def start_trial(self, actions: list[state.Action], on_decided: Decided) -> None:
         """Keeps who waits for the trial that begins; it may be decided at once."""
         assert self.state.trial is not None, "a trial begins"
@@ -355,6 +390,8 @@ class Supervisor:
 
     def act(self, actions: list[state.Action]) -> None:  # noqa: PLR0912 (a branch for each action)
         """Does what was decided, in order."""
+        if self.notifier.is_heard:
+            self.notify()
         for action in actions:
             match action:
                 case state.StartMold(generation, preload):
@@ -374,11 +411,12 @@ class Supervisor:
                 case state.Announce(facts):
                     announce(self.config, self.listeners, self.state.wanted, self.threads, facts)
                 case state.Settle(generation, error):
+                    self.setback = f"; generation {generation} failed: {error['message']}" if error else ""
                     for on_decided in self.waiting.pop(generation, ()):
                         on_decided(error)
                     if not error and self.heir:
                         self.be_found()
-                        self.heir.take_over()
+                        self.heir.take_over(self)
                         self.heir = None
                 case state.Look(with_memory):
                     self.act(self.state.observe(self.read_workers(with_memory), time.monotonic()))
