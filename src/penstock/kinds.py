@@ -216,6 +216,19 @@ class Rate(Size):
         return super().show(value) + "/s"
 
 
+class Mask(Kind):
+    """The rights that new files do not get."""
+
+    forms = 'an octal number like "027", as text'
+    metavar = "MASK"
+
+    def read(self, value: object, base: str) -> str:
+        text: str = super().read(value, base)
+        if text and not re.fullmatch(r"(?:0o)?[0-7]{1,4}", text):
+            raise ValueError(f"expected {self.forms}")
+        return f"{int(text, 8):03o}" if text else ""
+
+
 class Address(Kind):
     """Where to listen; normalised to host:port, [v6]:port, unix:/path, fd://N or fd://NAME."""
 

@@ -14,6 +14,7 @@ from penstock.boot import boot_deadline
 from penstock.config import Config, load
 from penstock.errors import PenstockError
 from penstock.gateway.compose import compose
+from penstock.privileges import Identity, become, check_access
 from penstock.processes import Channel, Forked, describe_status, give_back_memory, signals_blocked
 from penstock.settings import TABLE
 from penstock.sockets import Listener
@@ -46,6 +47,7 @@ class Mold:
         start: str,
         generation: int,
         preload: bool,
+        identity: Identity | None,
         listeners: list[Listener],
         scoreboard: Scoreboard,
         lifeline: int,
@@ -53,7 +55,7 @@ class Mold:
         channel: Channel,
     ) -> None:
         self.config, self.arguments, self.start = config, arguments, start
-        self.generation, self.preload = generation, preload
+        self.generation, self.preload, self.identity = generation, preload, identity
         self.listeners, self.scoreboard, self.lifeline = listeners, scoreboard, lifeline
         self.stacks, self.channel = stacks, channel
         self.site: Site | None = None
@@ -63,6 +65,9 @@ class Mold:
         listen_to_signals()
         gc.disable()  # what loading makes stays; looking through it again and again costs a tenth of the time
         try:
+            if self.identity:
+                become(self.identity)
+                check_access(self.identity, self.config.directory)
             if self.generation > 1:
                 self.config = self.read_configuration()
             self.preload = self.preload and self.config.preload != "never"

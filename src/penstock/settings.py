@@ -17,6 +17,7 @@ from penstock.kinds import (
     Listing,
     LogConfig,
     Mounts,
+    Mask,
     Path,
     Rate,
     Server,
@@ -72,6 +73,7 @@ PROXIES = ("server", "Proxies in front")
 FILES = ("site", "Static and protected files")
 LOGS = ("server", "Logs and the process")
 MONITORING = ("server", "Monitoring")
+RIGHTS = ("site", "Users and rights")
 
 # Longer than a day is surely a slip of a unit.
 DAY = 86400
@@ -209,7 +211,6 @@ TABLE = (
         "Threads of a worker that call the application, started when first needed",
         why="auto: 8. More help views that wait for something else; they cannot help views that compute.",
         reloads=False,  # the scoreboard has a cell for each
-        short="-t",
     ),
     Setting(
         WORKERS,
@@ -534,6 +535,36 @@ TABLE = (
         "penstock",
         "The first part of the names that StatsD gets",
         reloads=False,
+    ),
+    Setting(
+        RIGHTS,
+        "user",
+        Kind("USER"),
+        "",
+        "The site's processes run as this user: a name, or a number",
+        why="The supervisor binds and opens as root, and stays root to reload; it runs no code of the application.",
+        reloads=False,
+        short="-u",
+    ),
+    Setting(
+        RIGHTS,
+        "group",
+        Kind("GROUP"),
+        "",
+        "The site's processes run in this group: a name, or a number",
+        why="Without it: the groups of user.",
+        reloads=False,
+        short="-g",
+    ),
+    Setting(
+        RIGHTS,
+        "umask",
+        Mask(),
+        "",
+        "The rights that new files and unix sockets do not get, as for the shell's umask",
+        why="Without it: what Penstock is started with.",
+        reloads=False,
+        short="-m",
     ),
 )
 

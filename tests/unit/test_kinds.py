@@ -9,6 +9,7 @@ from penstock.kinds import (
     Folders,
     Listing,
     LogConfig,
+    Mask,
     Path,
     Rate,
     Server,
@@ -175,3 +176,15 @@ def test_workers_are_a_number_a_range_or_auto(written, read):
 def test_a_senseless_number_of_workers_is_refused(written):
     with pytest.raises(ValueError, match=r'a range like "2\.\.8"'):
         Workers(1024).read(written, "")
+
+
+@pytest.mark.parametrize(("text", "mask"), [("", ""), ("027", "027"), ("22", "022"), ("0o7", "007"), ("0", "000")])
+def test_a_mask_is_octal(text, mask):
+    assert Mask().read(text, "/") == mask
+
+
+# A number in TOML could be meant as octal or as decimal.
+@pytest.mark.parametrize("value", ["8", "-1", "rwx", "00000", 23, True])
+def test_what_is_no_mask_is_refused(value):
+    with pytest.raises(ValueError, match="expected an octal number"):
+        Mask().read(value, "/")

@@ -18,6 +18,7 @@ from penstock.admin.totals import Totals
 from penstock.announce import announce
 from penstock.config import Config
 from penstock.errors import ConfigurationError, PenstockError, from_message
+from penstock.privileges import Identity, give_logs, identity_of
 from penstock.processes import (
     INHERITED,
     Channel,
@@ -43,6 +44,11 @@ if TYPE_CHECKING:
 # The least number of workers that there is room for, those that leave included: an unused slot costs no memory.
 SLOTS = 64
 
+
+AS_ROOT = (
+    "serving as root: a mistake in the application is one of root's (--user NAME, User= in a systemd unit, or USER in "
+    "a Dockerfile names somebody who may do less)"
+)
 
 # Hears of success (None), or the error as PenstockError.to_message gives it.
 Decided = Callable[[dict[str, str] | None], None]
@@ -89,6 +95,7 @@ class Supervisor:
         self.owner = os.getpid()
         self.passed = take_passed_sockets(os.environ, self.owner)
         self.notifier = Notifier(os.environ, self.owner)
+        self.identity: Identity | None = None  # whom molds and workers become
         self.setback = ""  # what kept the last reload from serving
         self.error: PenstockError | None = None
         self.is_finished = False
@@ -102,6 +109,9 @@ class Supervisor:
                 self.heir = Heir(os.environ.pop(INHERITED))
                 self.is_heir = True
                 self.notifier.is_heard = False
+            self.identity = identity_of(self.config)
+            if self.config.umask:
+                os.umask(int(self.config.umask, 8))
             self.listeners = self.heir.listeners if self.heir else self.listen()
             try:
                 inherited = self.heir.admin_listeners if self.heir else []
@@ -125,6 +135,9 @@ class Supervisor:
         if unasked and self.config.origin("bind") == "default":
             addresses, unasked = unasked, []
         listeners = listen_all(addresses, self.config.backlog, self.passed)
+        for listener in listeners:
+            if self.identity and listener.path:
+                os.chown(listener.path, self.identity.uid, self.identity.gid, follow_symlinks=False)
         if unasked:
             log.warning(f"systemd has passed sockets that nobody asks for: {', '.join(unasked)}")
         return listeners
@@ -135,6 +148,9 @@ class Supervisor:
         self.scoreboard = Scoreboard(self.slots, self.threads)
         # Held open by the supervisor alone: when it ends, however it ends, the kernel tells the workers.
         self.lifeline, self.life = os.pipe()
+        if self.identity:
+            os.fchown(self.lifeline, self.identity.uid, self.identity.gid)  # workers open it anew
+        self.give_logs()
         self.stacks = Stacks(self)
         self.signals = SignalQueue()
         self.poll.register(self.signals, select.POLLIN)
@@ -289,6 +305,7 @@ class Supervisor:
                 return self.state.scale(self.state.wanted + (1 if number == signal.SIGTTIN else -1), now)
             case signal.SIGUSR1:
                 log.journal.reopen()
+                self.give_logs()
                 return self.state.reopen_logs()
             case signal.SIGUSR2:
                 self.start_upgrade(lambda _: None)
@@ -410,6 +427,8 @@ class Supervisor:
                     log.journal.write(level, message)
                 case state.Announce(facts):
                     announce(self.config, self.listeners, self.state.wanted, self.threads, facts)
+                    if not os.geteuid() and not self.config.user:
+                        log.warning(AS_ROOT)
                 case state.Settle(generation, error):
                     self.setback = f"; generation {generation} failed: {error['message']}" if error else ""
                     for on_decided in self.waiting.pop(generation, ()):
@@ -480,6 +499,7 @@ class Supervisor:
                     start=self.start,
                     generation=generation,
                     preload=preload,
+                    identity=self.identity,
                     listeners=self.listeners,
                     scoreboard=self.scoreboard,
                     lifeline=self.lifeline,
@@ -515,6 +535,11 @@ class Supervisor:
         self.scoreboard.clear(number - 1)
 
     # -- what lies about in the file system
+
+    def give_logs(self) -> None:
+        """Lets the workers write to the log files, if they are somebody else than we."""
+        if self.identity:
+            give_logs(self.identity, self.config.error_log, self.config.access_log)
 
     def write_pid(self) -> None:
         """Keeps our pid in a file while we run."""
