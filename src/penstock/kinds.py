@@ -37,6 +37,19 @@ class Kind:
         return {"type": "string"}
 
 
+class Name(Kind):
+    """A name, where others would give a variable with its value."""
+
+    forms = "a name without =; variables are set in front of the command, or in .env"
+    metavar = "NAME"
+
+    def read(self, value: object, base: str) -> str:
+        text: str = super().read(value, base)
+        if "=" in text:
+            raise ValueError(f"expected {self.forms}")
+        return text
+
+
 class Path(Kind):
     """A file or a directory; relative ones refer to the file that names them, or to the working directory."""
 

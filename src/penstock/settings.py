@@ -18,6 +18,7 @@ from penstock.kinds import (
     LogConfig,
     Mounts,
     Mask,
+    Name,
     Path,
     Rate,
     Server,
@@ -99,7 +100,7 @@ TABLE = (
     Setting(
         APPLICATION,
         "env",
-        Kind("NAME"),
+        Name(),
         "",
         "Sets DJANGO_ENV to this name, and reads .env.NAME over .env",
         why="Variables that are really set always win over those files.",
