@@ -308,6 +308,19 @@ class Target(Kind):
         return {"type": "string", "pattern": f"^{self.pattern}$"}
 
 
+class Hook(Target):
+    """A function of a module, or none."""
+
+    forms = "module:function"
+    metavar = "MODULE:FUNCTION"
+
+    def read(self, value: object, base: str) -> str:
+        return "" if value == "" else super().read(value, base)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^({self.pattern})?$"}
+
+
 class ApplicationTarget(Target):
     """A WSGI or ASGI application; the attribute may be left out, or called."""
 

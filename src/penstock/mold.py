@@ -14,6 +14,8 @@ from penstock.boot import boot_deadline
 from penstock.config import Config, load
 from penstock.errors import PenstockError
 from penstock.gateway.compose import compose
+from penstock.hooks import Hooks
+from penstock.hooks import load as load_hooks
 from penstock.privileges import Identity, become, check_access
 from penstock.processes import Channel, Forked, describe_status, give_back_memory, signals_blocked
 from penstock.settings import TABLE
@@ -32,6 +34,7 @@ class Site(NamedTuple):
     config: Config
     found: app.Found
     loaded: app.Loaded
+    hooks: Hooks
     mounts: "list[StaticMount]"
     warnings: list[str]
 
@@ -97,10 +100,11 @@ class Mold:
         config = self.config
         found = app.find(config, os.environ)
         loaded = app.load(found, config)
+        hooks = load_hooks(config)
         # What is combined with the application may be what brings Django.
-        application = compose(loaded.application, config)
+        application = hooks.around(compose(loaded.application, config))
         loaded = loaded._replace(application=application, uses_django="django.conf" in sys.modules)
-        site = Site(config, found, loaded, [], [])
+        site = Site(config, found, loaded, hooks, [], [])
         for url, root in config.static.items():
             if not os.path.isdir(root):
                 site.warnings.append(f"{root} is not a directory, so {url} is not served")
@@ -116,6 +120,9 @@ class Mold:
             )
         if loaded.uses_django:
             prepare_django(site)
+        hooks.call("on_start", self.generation)
+        if self.generation > 1:
+            hooks.call("on_reload", self.generation)
         return site
 
     def read_configuration(self) -> Config:

@@ -13,11 +13,12 @@ from penstock.kinds import (
     Duration,
     Flag,
     Folders,
+    Hook,
     Kind,
     Listing,
     LogConfig,
-    Mounts,
     Mask,
+    Mounts,
     Name,
     Path,
     Rate,
@@ -74,6 +75,7 @@ PROXIES = ("server", "Proxies in front")
 FILES = ("site", "Static and protected files")
 LOGS = ("server", "Logs and the process")
 MONITORING = ("server", "Monitoring")
+HOOKS = ("site", "Hooks")
 RIGHTS = ("site", "Users and rights")
 
 # Longer than a day is surely a slip of a unit.
@@ -536,6 +538,60 @@ TABLE = (
         "penstock",
         "The first part of the names that StatsD gets",
         reloads=False,
+    ),
+    Setting(
+        HOOKS,
+        "on_start",
+        Hook(),
+        "",
+        "Called with the generation's number, wherever the application has been loaded",
+        why="Before workers are forked from it, so they share what it makes. With preload = never: in each worker.",
+    ),
+    Setting(
+        HOOKS,
+        "on_reload",
+        Hook(),
+        "",
+        "Called with the generation's number after on_start, from the second generation on",
+    ),
+    Setting(
+        HOOKS,
+        "post_fork",
+        Hook(),
+        "",
+        "Called with the worker's number in each worker, when it has been forked",
+        why="For what must not be shared: connections, random numbers, threads.",
+    ),
+    Setting(
+        HOOKS,
+        "on_ready",
+        Hook(),
+        "",
+        "Called with the worker's number just before it takes requests",
+    ),
+    Setting(
+        HOOKS,
+        "on_exit",
+        Hook(),
+        "",
+        "Called with the worker's number when it has finished its requests and leaves",
+        why="Not when it is killed.",
+    ),
+    Setting(
+        HOOKS,
+        "pre_request",
+        Hook(),
+        "",
+        "Called with the environ ahead of each request, in its thread",
+        why="What it raises is answered with 500, as if the application had raised it.",
+    ),
+    Setting(
+        HOOKS,
+        "post_request",
+        Hook(),
+        "",
+        "Called with the environ and the status after each request, in its thread",
+        why="The response has been closed; lists and files of wsgi.file_wrapper may still be on their way.",
     ),
     Setting(
         RIGHTS,

@@ -14,6 +14,7 @@ from penstock._native import Engine
 from penstock.boot import boot_deadline
 from penstock.errors import PenstockError, RequestTimeout
 from penstock.processes import keep_large_blocks_apart
+from penstock.supervisor.state import sentence
 
 if TYPE_CHECKING:
     from penstock._native import EngineOptions
@@ -40,10 +41,12 @@ class Worker:
         try:
             with boot_deadline(self.mold.config.boot_timeout):
                 site = self.mold.site or self.mold.load_site()
+                site.hooks.call("post_fork", self.number)
                 if site.config.probe:
                     from penstock.probe import probe  # noqa: PLC0415 (only where it is asked for)
 
                     probe(site.loaded.application, site.config.probe, site.config.probe_host)
+                site.hooks.call("on_ready", self.number)
             options = self.options(site)
             engine = Engine(site.loaded.application, options, deadlines.tell, RequestTimeout, log.journal.write)
         except (PenstockError, ValueError, OSError) as error:
@@ -55,6 +58,10 @@ class Worker:
         self.end_with_supervisor()
         self.mold.channel.send({"event": "ready", "number": self.number, "pid": os.getpid()})
         stuck = engine.run(wakeup)
+        try:
+            site.hooks.call("on_exit", self.number)
+        except PenstockError as error:
+            log.error(f"worker {self.number} (pid {os.getpid()}): {sentence(error.to_message())}")
         if stuck:
             log.warning(f"worker {self.number} (pid {os.getpid()}) leaves with {stuck} threads inside the application")
             # Python's finalization would break under threads that still run.
