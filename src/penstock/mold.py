@@ -118,6 +118,12 @@ class Mold:
                     "fall_through": False,
                 }
             )
+        temporary = capacity.temporary_directory(config.temp_dir)
+        if not os.access(temporary, os.W_OK | os.X_OK):
+            site.warnings.append(
+                f"no temporary file can be written in {temporary}, so larger bodies than body_memory are refused; "
+                "--temp-dir names another place"
+            )
         if loaded.uses_django:
             prepare_django(site)
         hooks.call("on_start", self.generation)

@@ -6,7 +6,6 @@ import os
 import select
 import signal
 import sys
-import tempfile
 from typing import TYPE_CHECKING
 
 from penstock import capacity, deadlines, log
@@ -123,7 +122,7 @@ class Worker:
             "body_memory": config.body_memory,
             "response_memory": config.response_memory,
             "stream_body": config.stream_body,
-            "temp_dir": config.temp_dir or tempfile.gettempdir(),
+            "temp_dir": capacity.temporary_directory(config.temp_dir),
             "head_timeout": config.head_timeout,
             "body_timeout": config.body_timeout,
             "min_body_rate": config.min_body_rate,

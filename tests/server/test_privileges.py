@@ -159,4 +159,4 @@ def test_serving_as_root_is_said_once(serve):
     server = serve(workers=2)
     server.send("TERM")
     server.wait_for_end()
-    assert server.log.count("serving as root: a mistake in the application is one of root's (--user NAME") == 1
+    assert server.log.count("serving as root: the application may do whatever root may; --user NAME") == 1

@@ -45,10 +45,7 @@ if TYPE_CHECKING:
 SLOTS = 64
 
 
-AS_ROOT = (
-    "serving as root: a mistake in the application is one of root's (--user NAME, User= in a systemd unit, or USER in "
-    "a Dockerfile names somebody who may do less)"
-)
+AS_ROOT = "serving as root: the application may do whatever root may; --user NAME serves as somebody else"
 
 # Hears of success (None), or the error as PenstockError.to_message gives it.
 Decided = Callable[[dict[str, str] | None], None]
@@ -307,6 +304,8 @@ class Supervisor:
                 log.journal.reopen()
                 self.give_logs()
                 return self.state.reopen_logs()
+            case signal.SIGWINCH if not has_terminal():
+                return self.state.rest(now)
             case signal.SIGUSR2:
                 self.start_upgrade(lambda _: None)
         return []
@@ -542,14 +541,14 @@ class Supervisor:
             give_logs(self.identity, self.config.error_log, self.config.access_log)
 
     def write_pid(self) -> None:
-        """Keeps our pid in a file while we run."""
+        """Keeps our pid in a file while we run, in the place of one that was left; says so when it cannot."""
         path = self.config.pid_file
         if path:
             try:
                 with open(path, "w") as file:
                     file.write(f"{os.getpid()}\n")
             except OSError as error:
-                raise ConfigurationError(f"pid_file {path} cannot be written: {error.strerror}") from error
+                log.warning(f"pid_file {path} cannot be written: {error.strerror}")
 
     def clean_up(self) -> None:
         """Removes what we made, unless another supervisor has it now; a forked child leaves it alone."""
@@ -565,6 +564,15 @@ class Supervisor:
                 if listener.path:
                     with contextlib.suppress(OSError):
                         os.unlink(listener.path)
+
+
+def has_terminal() -> bool:
+    """Whether a terminal controls this process: it sends WINCH whenever its window changes."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def send_signal(pid: int, number: int) -> None:
