@@ -67,7 +67,7 @@ def test_a_usual_command_line_is_understood():
     [
         ("--daemon", "--daemon is a flag of Gunicorn that Penstock does not have", "systemd"),
         ("-D", "--daemon is a flag of Gunicorn that Penstock does not have", "systemd"),
-        ("-k gevent", "there are no gevent workers", "leave -k out"),
+        ("-k gevent", "there are no gevent workers", "only sync and gthread"),
         ("-k uvicorn.workers.UvicornWorker", "there are no uvicorn.workers.UvicornWorker workers", "wsgi module"),
         ("--certfile x.pem", "--certfile is a flag of Gunicorn that Penstock does not have", "proxy"),
         ("--protocol uwsgi", "--protocol cannot be 'uwsgi'", "proxy_pass"),
