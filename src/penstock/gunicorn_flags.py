@@ -30,6 +30,11 @@ def becomes(names: str, setting: str) -> Flag:
     return Flag(tuple(names.split()), lambda value: Outcome({setting: value}))
 
 
+def adds_to(names: str, setting: str) -> Flag:
+    """A flag with a list parted by commas, for a setting that is one."""
+    return Flag(tuple(names.split()), lambda value: Outcome({setting: value.split(",")}))
+
+
 def changes_nothing(names: str, note: str, is_switch: bool = True) -> Flag:
     """A flag that nothing is lost without."""
     return Flag(tuple(names.split()), lambda _: Outcome({}, note), is_switch)
@@ -86,13 +91,13 @@ FLAGS = (
     becomes("--worker-connections", "max_connections"),
     becomes("--limit-request-line", "max_request_line"),
     becomes("--limit-request-fields", "max_fields"),
-    becomes("--forwarded-allow-ips", "forwarded_allow"),
+    adds_to("--forwarded-allow-ips", "forwarded_allow"),
     becomes("--access-logfile", "access_log"),
     becomes("--access-logformat", "access_log_format"),
     becomes("--error-logfile --log-file", "error_log"),
     becomes("--log-config-json", "log_config"),
     becomes("--statsd-host", "statsd"),
-    becomes("--pythonpath", "python_path"),
+    adds_to("--pythonpath", "python_path"),
     becomes("--control-socket", "control"),
     Flag(("--no-control-socket",), lambda _: Outcome({"control": "off"}), is_switch=True),
     Flag(("-k", "--worker-class"), worker_class),
@@ -189,7 +194,8 @@ class Translate(argparse.Action):
         """Raises UsageError for a flag that is refused."""
         outcome = self.flag.outcome(values or "")
         for setting, value in outcome.settings.items():
-            setattr(namespace, setting, value)
+            before = getattr(namespace, setting, []) if isinstance(value, list) else None
+            setattr(namespace, setting, value if before is None else [*before, *value])
         if outcome.note:
             notes = getattr(namespace, "notes", [])
             namespace.notes = [*notes, f"{name}, a flag of Gunicorn, changes nothing: {outcome.note}"]
@@ -221,8 +227,12 @@ def meaning(flag: Flag) -> str:
         settings, note = flag.outcome("")
     except UsageError as error:
         return error.hint if error.hint.startswith("only ") else f"refused: {error.hint}"
-    named = " ".join(f"sets `{setting}`" + (f" to `{value}`" if value else "") for setting, value in settings.items())
-    return named or f"changes nothing: {note}"
+    if note:
+        return f"changes nothing: {note}"
+    [(setting, value)] = settings.items()
+    if isinstance(value, list):
+        return f"adds to `{setting}`"
+    return f"sets `{setting}` to `{value}`" if value else f"sets `{setting}`"
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:

@@ -51,7 +51,7 @@ def test_a_usual_command_line_is_understood():
         "pid_file": "x.pid",
         "timeout": "60",
         "preload": "auto",
-        "forwarded_allow": "*",
+        "forwarded_allow": ["*"],
         "keep_alive_timeout": "5",
         "error_log": "errors",
         "control": "off",
@@ -83,6 +83,11 @@ def test_what_there_is_not_is_refused_with_what_to_do(words, message, hint):
 def test_a_preload_with_a_value_is_our_own():
     assert parse("--preload", "never", "mysite.wsgi") == {"preload": "never", "app": "mysite.wsgi"}
     assert parse("--preload", "mysite.wsgi") == {"preload": "auto", "app": "mysite.wsgi"}
+
+
+def test_lists_of_both_kinds_of_flags_come_together():
+    words = ["--forwarded-allow-ips", "10.0.0.1,10.0.0.2", "--forwarded-allow", "::1", "--forwarded-allow-ips", "unix"]
+    assert parse(*words) == {"forwarded_allow": ["10.0.0.1", "10.0.0.2", "::1", "unix"]}
 
 
 def test_a_mode_of_the_proxy_protocol_is_taken_for_both():
