@@ -107,6 +107,28 @@ def test_a_reload_becomes_the_user_again(begin, site):
     assert server.get() == expected()
 
 
+def test_an_upgrade_serves_as_the_user_and_takes_the_pid_file_over(begin, site):
+    server = begin("--bind", "127.0.0.1:0", "--user", NAME, "--pid-file", "run.pid").find_port()
+    server.wait_for_worker(1)
+    server.send("USR2")
+    new = int(server.wait_for(r"the new supervisor \(pid (\d+)\) has taken over")[1])
+    server.wait_for("stopped")
+    assert server.get() == expected()
+    assert site.joinpath("run.pid").read_text() == f"{new}\n"
+    os.kill(new, signal.SIGTERM)
+    assert server.wait_for_end() == 0
+    assert not site.joinpath("run.pid").exists()
+
+
+def test_stacks_and_status_are_told_of_a_worker_of_another_user(begin):
+    server = begin("--bind", "127.0.0.1:0", "--user", NAME).find_port()
+    pid = server.wait_for_worker(1)
+    out, _, code = server.command("stacks")
+    assert code == 0
+    assert f"(pid {pid})" in out
+    assert "worker.py" in out
+
+
 def test_workers_leave_when_the_supervisor_is_killed(begin):
     server = begin("--bind", "127.0.0.1:0", "--user", NAME).find_port()
     server.wait_for_worker(1)
