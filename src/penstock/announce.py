@@ -27,7 +27,7 @@ def lines(
     if facts["settings"]:
         found.append(("settings", facts["settings"], facts["settings_origin"]))
     found.append(("directory", facts["directory"], ""))
-    found += [("address", listener.url, config.origin("bind")) for listener in listeners]
+    found += [("address", listener.url, listener.origin or config.origin("bind")) for listener in listeners]
     many = "worker" if workers == 1 else "workers"
     found.append(("processes", f"{workers} {many} × {threads} threads", config.origin("workers")))  # noqa: RUF001
     for mount in facts["mounts"]:

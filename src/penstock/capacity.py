@@ -3,6 +3,7 @@
 import math
 import os
 import resource
+import tempfile
 
 THREADS = 8
 # More descriptors than this help nobody, and make programs slow that close them all before they start another.
@@ -69,3 +70,11 @@ def raise_descriptor_limit() -> int:
 def max_connections(descriptors: int) -> int:
     """Connections that leave an eighth of the descriptors to the application, its files and its databases."""
     return max(1, descriptors - max(64, descriptors // 8))
+
+
+def temporary_directory(chosen: str) -> str:
+    """Where temporary files go: the directory that was chosen, or the system's. It may be one that cannot be used."""
+    try:
+        return chosen or tempfile.gettempdir()
+    except FileNotFoundError:  # on a read-only disk there is none
+        return "/tmp"

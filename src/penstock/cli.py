@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
@@ -41,14 +42,24 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raises UsageError; an unknown option comes with the most similar one."""
+        unknown = re.match("argument COMMAND: invalid choice: '(.*?)'", message)
+        if unknown:
+            raise UsageError(f"there is no command {unknown[1]!r}", self.hint_for(unknown[1]))
         word = message.rpartition(" ")[2].partition("=")[0]
         hint = nearest(word, [setting.flag for setting in TABLE]) if message.startswith("unrecognized") else ""
         raise UsageError(message, hint or f"`{self.prog} --help` lists what there is")
 
+    def hint_for(self, word: str) -> str:
+        """What to do when a word stands where a command should: an application, an option's value, or a slip."""
+        if re.fullmatch(r".*[.:/].*|[a-z_]+\(\)", word):
+            return f"did you mean `penstock serve {word}`?"
+        commands = next(action.choices for action in self._actions if action.metavar == "COMMAND")
+        return nearest(word, commands or ()) or "`penstock --help` lists the commands; options follow the command"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command. Returns its exit status: 0, 1 application, 2 usage or configuration, 3 cannot bind."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = complete(sys.argv[1:] if arguments is None else arguments)
     try:
         options = vars(build_parser(words).parse_args(words))
         run = options.pop("run")
@@ -58,6 +69,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         red, plain = ("\x1b[1;31m", "\x1b[0m") if log.has_colour(2) else ("", "")
         print(f"{red}error:{plain} {error}", file=sys.stderr)
         return error.exit_code
+
+
+def complete(words: Sequence[str]) -> list[str]:
+    """The words as our parser wants them: in Gunicorn --preload has no value, and --proxy-protocol may have one."""
+    completed: list[str] = []
+    for word, following in zip(words, [*words[1:], ""], strict=False):
+        if completed[-1:] == ["--proxy-protocol"] and word in ("v1", "v2", "auto"):
+            continue
+        completed.append(word)
+        if word == "--preload" and following not in ("auto", "always", "never"):
+            completed.append("auto")
+    return completed
 
 
 def build_parser(words: Sequence[str]) -> Parser:
@@ -98,6 +121,10 @@ def build_parser(words: Sequence[str]) -> Parser:
     explaining.add_argument("--json", action="store_true", help="as JSON, for programs")
     for command in (serving, explaining):
         add_settings(command)
+        if has_foreign_flags(words):
+            from penstock.gunicorn_flags import add_to  # noqa: PLC0415 (only for who brings Gunicorn's habits)
+
+            add_to(command)
     for name, (help, description) in CONTROLS.items():
         controlling = commands.add_parser(
             name, help=help, description=description, formatter_class=formatter, allow_abbrev=False
@@ -116,6 +143,14 @@ def build_parser(words: Sequence[str]) -> Parser:
         ):
             controlling.add_argument(flag, metavar=metavar, default=argparse.SUPPRESS, help=text)
     return parser
+
+
+def has_foreign_flags(words: Sequence[str]) -> bool:
+    """Whether there is a word that looks like a flag and is none of the table's."""
+    own = {"--config", "--json", "--help"}.union(*({one.flag, one.flag.replace("--", "--no-", 1)} for one in TABLE))
+    short = {"-h"} | {setting.short for setting in TABLE}
+    flags = (word.partition("=")[0] for word in words if word.startswith("-") and word != "-")
+    return any(flag not in own and flag[:2] not in short for flag in flags)
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -185,6 +220,8 @@ def serve(options: Mapping[str, Any]) -> int:
         from penstock.log_config import hand_over  # noqa: PLC0415 (off by default, and 15 ms)
 
         log.journal.handover = hand_over(config.log_config, config.log_level, config.directory)
+    for note in options.get("notes", ()):
+        log.info(note)
     return play(Supervisor(config, options, start).run)
 
 
@@ -192,7 +229,7 @@ def explain(options: Mapping[str, Any]) -> int:
     """Prints the configuration with its origins."""
     from penstock.explain import explain as show  # noqa: PLC0415
 
-    config = load({name: value for name, value in options.items() if name != "json"}, os.environ, working_directory())
+    config = load(options, os.environ, working_directory())
     print(show(config, os.environ, as_json=options["json"], has_colour=log.has_colour(1)))
     return 0
 

@@ -113,7 +113,8 @@ def read_file(path: str) -> dict[str, Value]:
     except OSError as error:
         raise ConfigurationError(f"{shown} cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError(f"{shown} is not valid TOML: {error}") from error
+        hint = "a gunicorn.conf.py is Python: write its settings into penstock.toml" if path.endswith(".py") else ""
+        raise ConfigurationError(f"{shown} is not valid TOML: {error}", hint) from error
 
     values = {}
     for section, key, value in entries(sections, shown, text):

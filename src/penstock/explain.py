@@ -11,7 +11,7 @@ from penstock.settings import TABLE
 
 
 def explain(config: Config, environment: Mapping[str, str], as_json: bool, has_colour: bool) -> str:
-    """The text to print."""
+    """The text to print: coloured for a person, aligned lines otherwise, or JSON."""
     settings = [
         {
             "name": setting.name,
@@ -29,7 +29,11 @@ def explain(config: Config, environment: Mapping[str, str], as_json: bool, has_c
         return json.dumps({"application": application, "settings": settings}, indent=2)
     rows = [("", key.replace("_", " "), str(value), "") for key, value in application.items() if value]
     rows += [(f"[{row['section']}]", row["name"], row["shown"], row["origin"]) for row in settings]
-    return table(rows, has_colour)
+    if has_colour:
+        from penstock.explain_screen import draw  # noqa: PLC0415 (for people only)
+
+        return draw(rows).rstrip()
+    return table(rows)
 
 
 def describe(config: Config, environment: Mapping[str, str]) -> dict[str, Any]:
@@ -62,11 +66,10 @@ def meaning(name: str, config: Config) -> str:
     return ""
 
 
-def table(rows: list[tuple[str, str, str, str]], has_colour: bool) -> str:
-    """The rows aligned; what somebody chose stands out from the defaults."""
+def table(rows: list[tuple[str, str, str, str]]) -> str:
+    """The rows aligned, for programs that read lines."""
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    lines = []
-    for section, name, value, origin in rows:
-        line = f"{section:{widths[0]}}  {name:{widths[1]}}  {value:{min(widths[2], 48)}}  {origin}".rstrip()
-        lines.append(f"\x1b[2m{line}\x1b[0m" if has_colour and origin == "default" else line)
-    return "\n".join(lines)
+    return "\n".join(
+        f"{section:{widths[0]}}  {name:{widths[1]}}  {value:{min(widths[2], 48)}}  {origin}".rstrip()
+        for section, name, value, origin in rows
+    )

@@ -37,6 +37,19 @@ class Kind:
         return {"type": "string"}
 
 
+class Name(Kind):
+    """A name, where others would give a variable with its value."""
+
+    forms = "a name without =; variables are set in front of the command, or in .env"
+    metavar = "NAME"
+
+    def read(self, value: object, base: str) -> str:
+        text: str = super().read(value, base)
+        if "=" in text:
+            raise ValueError(f"expected {self.forms}")
+        return text
+
+
 class Path(Kind):
     """A file or a directory; relative ones refer to the file that names them, or to the working directory."""
 
@@ -216,17 +229,30 @@ class Rate(Size):
         return super().show(value) + "/s"
 
 
-class Address(Kind):
-    """Where to listen; normalised to host:port, [v6]:port, unix:/path or fd://N."""
+class Mask(Kind):
+    """The rights that new files do not get."""
 
-    forms = "host:port, [v6]:port, :port, port, unix:PATH or fd://N"
+    forms = 'an octal number like "027", as text'
+    metavar = "MASK"
+
+    def read(self, value: object, base: str) -> str:
+        text: str = super().read(value, base)
+        if text and not re.fullmatch(r"(?:0o)?[0-7]{1,4}", text):
+            raise ValueError(f"expected {self.forms}")
+        return f"{int(text, 8):03o}" if text else ""
+
+
+class Address(Kind):
+    """Where to listen; normalised to host:port, [v6]:port, unix:/path, fd://N or fd://NAME."""
+
+    forms = "host:port, [v6]:port, :port, port, unix:PATH, fd://N or fd://NAME"
     metavar = "ADDR"
 
     def read(self, value: object, base: str) -> str:
         text = str(value)
         if text.startswith("unix:") and len(text) > 5:
             return "unix:" + os.path.normpath(os.path.join(base, text[5:]))
-        if re.fullmatch(r"fd://[0-9]+", text):
+        if re.fullmatch(r"fd://[^:/\s]+", text):
             return text
         match = re.fullmatch(r"(?:(\[[0-9A-Fa-f:.%\w]+\]|[^\[\]:/\s]*):)?([0-9]{1,5})", text)
         if not match or int(match[2]) > 65535:
@@ -280,6 +306,19 @@ class Target(Kind):
 
     def schema(self) -> dict[str, Any]:
         return {"type": "string", "pattern": f"^{self.pattern}$"}
+
+
+class Hook(Target):
+    """A function of a module, or none."""
+
+    forms = "module:function"
+    metavar = "MODULE:FUNCTION"
+
+    def read(self, value: object, base: str) -> str:
+        return "" if value == "" else super().read(value, base)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^({self.pattern})?$"}
 
 
 class ApplicationTarget(Target):

@@ -14,6 +14,9 @@ from penstock.boot import boot_deadline
 from penstock.config import Config, load
 from penstock.errors import PenstockError
 from penstock.gateway.compose import compose
+from penstock.hooks import Hooks
+from penstock.hooks import load as load_hooks
+from penstock.privileges import Identity, become, check_access
 from penstock.processes import Channel, Forked, describe_status, give_back_memory, signals_blocked
 from penstock.settings import TABLE
 from penstock.sockets import Listener
@@ -32,6 +35,7 @@ class Site(NamedTuple):
     found: app.Found
     loaded: app.Loaded
     own: app.Application  # without what the configuration puts around it
+    hooks: Hooks
     mounts: "list[StaticMount]"
     warnings: list[str]
 
@@ -47,6 +51,7 @@ class Mold:
         start: str,
         generation: int,
         preload: bool,
+        identity: Identity | None,
         listeners: list[Listener],
         scoreboard: Scoreboard,
         lifeline: int,
@@ -54,7 +59,7 @@ class Mold:
         channel: Channel,
     ) -> None:
         self.config, self.arguments, self.start = config, arguments, start
-        self.generation, self.preload = generation, preload
+        self.generation, self.preload, self.identity = generation, preload, identity
         self.listeners, self.scoreboard, self.lifeline = listeners, scoreboard, lifeline
         self.stacks, self.channel = stacks, channel
         self.site: Site | None = None
@@ -64,6 +69,9 @@ class Mold:
         listen_to_signals()
         gc.disable()  # what loading makes stays; looking through it again and again costs a tenth of the time
         try:
+            if self.identity:
+                become(self.identity)
+                check_access(self.identity, self.config.directory)
             if self.generation > 1:
                 self.config = self.read_configuration()
             self.preload = self.preload and self.config.preload != "never"
@@ -93,10 +101,11 @@ class Mold:
         config = self.config
         found = app.find(config, os.environ)
         loaded = app.load(found, config)
-        own = loaded.application
+        own, hooks = loaded.application, load_hooks(config)
         # What is combined with the application may be what brings Django.
-        loaded = loaded._replace(application=compose(own, config), uses_django="django.conf" in sys.modules)
-        site = Site(config, found, loaded, own, [], [])
+        application = hooks.around(compose(own, config))
+        loaded = loaded._replace(application=application, uses_django="django.conf" in sys.modules)
+        site = Site(config, found, loaded, own, hooks, [], [])
         for url, root in config.static.items():
             if not os.path.isdir(root):
                 site.warnings.append(f"{root} is not a directory, so {url} is not served")
@@ -110,8 +119,17 @@ class Mold:
                     "fall_through": False,
                 }
             )
+        temporary = capacity.temporary_directory(config.temp_dir)
+        if not os.access(temporary, os.W_OK | os.X_OK):
+            site.warnings.append(
+                f"no temporary file can be written in {temporary}, so larger bodies than body_memory are refused; "
+                "--temp-dir names another place"
+            )
         if loaded.uses_django:
             prepare_django(site)
+        hooks.call("on_start", self.generation)
+        if self.generation > 1:
+            hooks.call("on_reload", self.generation)
         return site
 
     def read_configuration(self) -> Config:

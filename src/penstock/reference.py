@@ -1,7 +1,6 @@
-"""Writes what is generated from the tables of settings and metrics: `python -m penstock.reference docs/reference`.
+"""Writes what is generated from the tables of settings, metrics and flags: `python -m penstock.reference DIRECTORY`.
 
-settings.md and metrics.md are for people, penstock.schema.json is for editors. A test checks that the checked-in
-ones are fresh.
+The pages are for people, penstock.schema.json is for editors. A test checks that the checked-in ones are fresh.
 """
 
 import json
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from penstock import gunicorn_flags
 from penstock.admin import metrics
 from penstock.kinds import Key, Tables
 from penstock.settings import TABLE, Setting
@@ -20,6 +20,7 @@ def files() -> dict[str, str]:
     return {
         "settings.md": page(),
         "metrics.md": metrics.page(),
+        "gunicorn-flags.md": gunicorn_flags.page(),
         "penstock.schema.json": json.dumps(schema(), indent=2) + "\n",
     }
 

@@ -13,11 +13,14 @@ from penstock.kinds import (
     Duration,
     Flag,
     Folders,
+    Hook,
     Key,
     Kind,
     Listing,
     LogConfig,
+    Mask,
     Mounts,
+    Name,
     Path,
     Peer,
     Provider,
@@ -79,6 +82,8 @@ ACCESS = ("site", "Who may come in")
 FILES = ("site", "Static and protected files")
 LOGS = ("server", "Logs and the process")
 MONITORING = ("server", "Monitoring")
+HOOKS = ("site", "Hooks")
+RIGHTS = ("site", "Users and rights")
 
 # Longer than a day is surely a slip of a unit.
 DAY = 86400
@@ -123,7 +128,7 @@ TABLE = (
     Setting(
         APPLICATION,
         "env",
-        Kind("NAME"),
+        Name(),
         "",
         "Sets DJANGO_ENV to this name, and reads .env.NAME over .env",
         why="Variables that are really set always win over those files.",
@@ -197,7 +202,7 @@ TABLE = (
         "bind",
         Listing(Address()),
         ["127.0.0.1:8000"],
-        "Addresses: host:port, [v6]:port, :port (every IPv4 address), unix:PATH or fd://N",
+        "Addresses: host:port, [v6]:port, :port (every IPv4 address), unix:PATH, fd://N or fd://NAME",
         why="On this machine only, until you say otherwise. Sockets from systemd are used when nothing else is said.",
         reloads=False,
         short="-b",
@@ -235,7 +240,6 @@ TABLE = (
         "Threads of a worker that call the application, started when first needed",
         why="auto: 8. More help views that wait for something else; they cannot help views that compute.",
         reloads=False,  # the scoreboard has a cell for each
-        short="-t",
     ),
     Setting(
         WORKERS,
@@ -583,6 +587,90 @@ TABLE = (
         "penstock",
         "The first part of the names that StatsD gets",
         reloads=False,
+    ),
+    Setting(
+        HOOKS,
+        "on_start",
+        Hook(),
+        "",
+        "Called with the generation's number, wherever the application has been loaded",
+        why="Before workers are forked from it, so they share what it makes. With preload = never: in each worker.",
+    ),
+    Setting(
+        HOOKS,
+        "on_reload",
+        Hook(),
+        "",
+        "Called with the generation's number after on_start, from the second generation on",
+    ),
+    Setting(
+        HOOKS,
+        "post_fork",
+        Hook(),
+        "",
+        "Called with the worker's number in each worker, when it has been forked",
+        why="For what must not be shared: connections, random numbers, threads.",
+    ),
+    Setting(
+        HOOKS,
+        "on_ready",
+        Hook(),
+        "",
+        "Called with the worker's number just before it takes requests",
+    ),
+    Setting(
+        HOOKS,
+        "on_exit",
+        Hook(),
+        "",
+        "Called with the worker's number when it has finished its requests and leaves",
+        why="Not when it is killed.",
+    ),
+    Setting(
+        HOOKS,
+        "pre_request",
+        Hook(),
+        "",
+        "Called with the environ ahead of each request, in its thread",
+        why="What it raises is answered with 500, as if the application had raised it.",
+    ),
+    Setting(
+        HOOKS,
+        "post_request",
+        Hook(),
+        "",
+        "Called with the environ and the status after each request, in its thread",
+        why="The response has been closed; lists and files of wsgi.file_wrapper may still be on their way.",
+    ),
+    Setting(
+        RIGHTS,
+        "user",
+        Kind("USER"),
+        "",
+        "The site's processes run as this user: a name, or a number",
+        why="The supervisor binds and opens as root, and stays root to reload; it runs no code of the application.",
+        reloads=False,
+        short="-u",
+    ),
+    Setting(
+        RIGHTS,
+        "group",
+        Kind("GROUP"),
+        "",
+        "The site's processes run in this group: a name, or a number",
+        why="Without it: the groups of user.",
+        reloads=False,
+        short="-g",
+    ),
+    Setting(
+        RIGHTS,
+        "umask",
+        Mask(),
+        "",
+        "The rights that new files and unix sockets do not get, as for the shell's umask",
+        why="Without it: what Penstock is started with.",
+        reloads=False,
+        short="-m",
     ),
 )
 

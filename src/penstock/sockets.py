@@ -9,12 +9,10 @@ import glob
 import os
 import socket
 import stat
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from penstock.errors import CannotBind
-
-FIRST_SYSTEMD_FD = 3  # sd_listen_fds(3): SD_LISTEN_FDS_START
+from penstock.systemd import Passed
 
 
 class Listener(NamedTuple):
@@ -25,6 +23,7 @@ class Listener(NamedTuple):
     host: str  # SERVER_NAME when a request names no host
     port: str  # "" for unix
     path: str  # of a unix socket that we made, to be removed at the end; else ""
+    origin: str = ""  # "systemd" when it has passed the socket
 
     @property
     def url(self) -> str:
@@ -35,12 +34,31 @@ class Listener(NamedTuple):
         return f"http://{host}:{self.port}"
 
 
-def listen_all(addresses: list[str], backlog: int, is_default: bool, environment: Mapping[str, str]) -> list[Listener]:
-    """Binds every address; when nobody named one, sockets that systemd hands over are taken instead."""
-    if is_default and environment.get("LISTEN_PID") == str(os.getpid()):
-        count = int(environment.get("LISTEN_FDS", "0"))
-        addresses = [f"fd://{FIRST_SYSTEMD_FD + index}" for index in range(count)] or addresses
-    return [listen(address, backlog) for address in addresses]
+def listen_all(addresses: list[str], backlog: int, passed: list[Passed]) -> list[Listener]:
+    """Binds every address. `passed` are the sockets that systemd hands over, for addresses like fd://NAME."""
+    origins = {f"fd://{one.fd}": "systemd" for one in passed}
+    places = [place for address in addresses for place in places_of(address, passed)]
+    return [listen(place, backlog)._replace(origin=origins.get(place, "")) for place in places]
+
+
+def unnamed(passed: list[Passed], addresses: list[str]) -> list[str]:
+    """The places of the sockets that systemd hands over and no address asks for."""
+    return [f"fd://{one.fd}" for one in passed if not {f"fd://{one.fd}", f"fd://{one.name}"} & set(addresses)]
+
+
+def places_of(address: str, passed: list[Passed]) -> list[str]:
+    """An address as it is, or fd://N for each socket that has its name."""
+    name = address.removeprefix("fd://")
+    if name == address or name.isdecimal():
+        return [address]
+    places = [f"fd://{one.fd}" for one in passed if one.name == name]
+    if not places:
+        names = ", ".join(one.name for one in passed if one.name)
+        raise CannotBind(
+            f"cannot listen on {address}: systemd has passed no socket of that name",
+            f"it has passed {names}" if names else "FileDescriptorName= in the .socket unit gives it one",
+        )
+    return places
 
 
 def listen(address: str, backlog: int) -> Listener:
@@ -115,6 +133,7 @@ def remove_dead(path: str) -> None:
 def adopt(fd: int, backlog: int) -> Listener:
     """A socket that the parent process opened: bound, perhaps not yet listening."""
     try:
+        os.set_inheritable(fd, False)
         listener = socket.socket(fileno=fd)
         if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             listener.listen(backlog)

@@ -6,7 +6,6 @@ import os
 import select
 import signal
 import sys
-import tempfile
 from typing import TYPE_CHECKING
 
 from penstock import capacity, deadlines, log
@@ -15,6 +14,7 @@ from penstock.boot import boot_deadline
 from penstock.errors import PenstockError, RequestTimeout
 from penstock.gateway.compose import guarded_paths
 from penstock.processes import keep_large_blocks_apart
+from penstock.supervisor.state import sentence
 
 if TYPE_CHECKING:
     from penstock._native import EngineOptions
@@ -42,10 +42,12 @@ class Worker:
         try:
             with boot_deadline(self.mold.config.boot_timeout):
                 site = self.mold.site or self.mold.load_site()
+                site.hooks.call("post_fork", self.number)
                 if site.config.probe:
                     from penstock.probe import probe  # noqa: PLC0415 (only where it is asked for)
 
                     probe(site.loaded.application, site.config.probe, site.config.probe_host)
+                site.hooks.call("on_ready", self.number)
             options = self.options(site)
             lifecycle = lifecycle_of(site)
             engine = Engine(
@@ -60,6 +62,10 @@ class Worker:
         self.end_with_supervisor()
         self.mold.channel.send({"event": "ready", "number": self.number, "pid": os.getpid()})
         stuck = engine.run(wakeup)
+        try:
+            site.hooks.call("on_exit", self.number)
+        except PenstockError as error:
+            log.error(f"worker {self.number} (pid {os.getpid()}): {sentence(error.to_message())}")
         if stuck:
             log.warning(f"worker {self.number} (pid {os.getpid()}) leaves with {stuck} threads inside the application")
             # Python's finalization would break under threads that still run.
@@ -123,7 +129,7 @@ class Worker:
             "body_memory": config.body_memory,
             "response_memory": config.response_memory,
             "stream_body": config.stream_body,
-            "temp_dir": config.temp_dir or tempfile.gettempdir(),
+            "temp_dir": capacity.temporary_directory(config.temp_dir),
             "head_timeout": config.head_timeout,
             "body_timeout": config.body_timeout,
             "min_body_rate": config.min_body_rate,

@@ -49,9 +49,10 @@ def launch(tmp_path) -> Iterator[Callable[..., RunningPenstock]]:
 def serve(tmp_path, launch) -> Callable[..., RunningPenstock]:
     """A server of hello.py that is ready, with as many workers as asked."""
 
-    def begin(*arguments, workers=1, source=None):
+    def begin(*arguments, workers=1, source=None, **options):
         tmp_path.joinpath("hello.py").write_text(source or hello("one"))
-        server = launch("hello", "--bind", "127.0.0.1:0", "--workers", str(workers), *arguments).find_port()
+        server = launch("hello", "--bind", "127.0.0.1:0", "--workers", str(workers), *arguments, **options)
+        server.find_port()
         server.pids = [server.wait_for_worker(number + 1) for number in range(workers)]
         return server
 

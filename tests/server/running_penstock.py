@@ -22,16 +22,18 @@ PATIENCE = 60
 class RunningPenstock:
     """One `penstock serve` in its own session, and the lines that it has written so far."""
 
-    def __init__(self, directory, runtime, *arguments, inherits=()):
+    def __init__(self, directory, runtime, *arguments, inherits=(), variables=None, wrapper=()):
+        """`wrapper` is the command that executes the server, with its arguments."""
         self.directory = directory
         # Modules are rewritten within the second that a .pyc cannot tell apart.
         self.environment = os.environ | {
             "PYTHONDONTWRITEBYTECODE": "1",
             "XDG_RUNTIME_DIR": runtime,
             "PWD": str(directory),  # as a shell would: the directory may be a link
+            **(variables or {}),
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "penstock", "serve", *arguments],
+            [*wrapper, sys.executable, "-m", "penstock", "serve", *arguments],
             cwd=directory,
             env=self.environment,
             stderr=subprocess.PIPE,
@@ -126,8 +128,8 @@ def servers_in(directory: Path) -> Iterator[Callable[..., RunningPenstock]]:
     # Unix sockets have short names; those of pytest's directories are long.
     with TemporaryDirectory() as runtime:
 
-        def begin(*arguments, inherits=(), directory=directory):
-            server = RunningPenstock(directory, runtime, *arguments, inherits=inherits)
+        def begin(*arguments, directory=directory, **options):
+            server = RunningPenstock(directory, runtime, *arguments, **options)
             servers.append(server)
             return server
 

@@ -162,10 +162,9 @@ def test_without_a_supervisor_the_error_says_how_to_get_one(launch, tmp_path):
     server.wait_for_end()
     out, err, code = server.command("status")
     assert (out, code) == ("", 1)
-    assert err == (
-        f"error: no supervisor serves {tmp_path}\n\n"
-        "hint: start one with `penstock serve`, or name its socket: --control\n"
-    )
+    # Other projects may be served on this machine; then they are listed.
+    assert err.startswith(f"error: no supervisor serves {tmp_path}")
+    assert err.endswith(("or name its socket: --control\n", "hint: name one with --control\n"))
 
 
 def test_several_supervisors_of_one_project_are_listed(serve):

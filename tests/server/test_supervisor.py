@@ -5,11 +5,18 @@ import os
 import re
 import signal
 import socket
+import sys
 import threading
 
 import pytest
 from hello_site import hello
 from running_penstock import PATIENCE
+
+TAKING_A_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(int(sys.argv[1]), termios.TIOCSCTTY, 0)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
 def test_every_worker_answers_and_everybody_leaves_with_a_term(serve):
@@ -120,6 +127,40 @@ def test_workers_are_added_and_removed_by_signal(serve):
     server.wait_until_left(second)
     server.send("TTOU")
     assert server.get() == f"one from {server.pids[0]}"
+
+
+def test_winch_retires_the_workers_and_a_reload_brings_them_back(serve):
+    server = serve(workers=2)
+    server.send("WINCH")
+    server.wait_until_left(*server.pids)
+    server.send("HUP")
+    assert server.get() == f"one from {server.wait_for_worker(1)}"
+    server.wait_for_worker(2)
+
+
+def test_a_stale_pid_file_is_replaced(serve, tmp_path):
+    tmp_path.joinpath("run.pid").write_text("1\n")
+    server = serve("--pid-file", "run.pid")
+    assert tmp_path.joinpath("run.pid").read_text() == f"{server.process.pid}\n"
+
+
+def test_a_change_of_the_terminals_size_retires_nobody(serve, tmp_path):
+    # A terminal of its own for the session that the server leads.
+    ours, theirs = os.openpty()
+    wrapper = [sys.executable, "-c", TAKING_A_TERMINAL, str(theirs)]
+    tmp_path.joinpath("hello.py").write_text(hello("one"))
+    try:
+        server = serve(inherits=[theirs], wrapper=wrapper)
+        server.send("WINCH")
+        server.send("USR1")
+        server.wait_for("log files are opened anew")
+        assert server.get() == f"one from {server.pids[0]}"
+        assert "retire" not in server.log
+        server.send("TERM")
+        assert server.wait_for_end() == 0
+    finally:
+        os.close(ours)
+        os.close(theirs)
 
 
 def test_usr1_opens_the_log_anew(launch, tmp_path):

@@ -11,6 +11,20 @@ def test_an_unknown_option_is_an_error_with_the_nearest_one(capsys):
     assert capsys.readouterr().err == "error: unrecognized arguments: --worker\n\nhint: did you mean '--workers'?\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        (["mysite.wsgi"], "there is no command 'mysite.wsgi'", "did you mean `penstock serve mysite.wsgi`?"),
+        (["a/wsgi.py"], "there is no command 'a/wsgi.py'", "did you mean `penstock serve a/wsgi.py`?"),
+        (["stat"], "there is no command 'stat'", "did you mean 'status'?"),
+        (["-w", "4"], "there is no command '4'", "`penstock --help` lists the commands; options follow the command"),
+    ],
+)
+def test_a_word_that_is_no_command_comes_with_what_was_meant(capsys, words, message, hint):
+    assert main(words) == 2
+    assert capsys.readouterr().err == f"error: {message}\n\nhint: {hint}\n"
+
+
 def test_a_wrong_value_is_an_error_that_names_the_option(capsys):
     assert main(["serve", "--head-timeout", "soon"]) == 2
     assert "head_timeout cannot be 'soon' (--head-timeout): expected a duration" in capsys.readouterr().err

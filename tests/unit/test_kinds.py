@@ -9,6 +9,7 @@ from penstock.kinds import (
     Folders,
     Listing,
     LogConfig,
+    Mask,
     Path,
     Rate,
     Server,
@@ -103,13 +104,14 @@ def test_a_relative_path_refers_to_the_directory_that_names_it():
         ("[::1]:8000", "[::1]:8000"),
         ("unix:run/site.sock", "unix:/srv/run/site.sock"),
         ("fd://3", "fd://3"),
+        ("fd://web.socket", "fd://web.socket"),
     ],
 )
 def test_an_address_is_normalised(text, address):
     assert Address().read(text, "/srv") == address
 
 
-@pytest.mark.parametrize("text", ["", "host", "host:", ":::80", "host:65536", "unix:", "fd://x", "::1:80", "a/b:80"])
+@pytest.mark.parametrize("text", ["", "host", "host:", ":::80", "host:65536", "unix:", "fd://", "::1:80", "a/b:80"])
 def test_what_is_no_address_is_refused(text):
     with pytest.raises(ValueError, match="expected host:port"):
         Address().read(text, "/")
@@ -174,3 +176,15 @@ def test_workers_are_a_number_a_range_or_auto(written, read):
 def test_a_senseless_number_of_workers_is_refused(written):
     with pytest.raises(ValueError, match=r'a range like "2\.\.8"'):
         Workers(1024).read(written, "")
+
+
+@pytest.mark.parametrize(("text", "mask"), [("", ""), ("027", "027"), ("22", "022"), ("0o7", "007"), ("0", "000")])
+def test_a_mask_is_octal(text, mask):
+    assert Mask().read(text, "/") == mask
+
+
+# A number in TOML could be meant as octal or as decimal.
+@pytest.mark.parametrize("value", ["8", "-1", "rwx", "00000", 23, True])
+def test_what_is_no_mask_is_refused(value):
+    with pytest.raises(ValueError, match="expected an octal number"):
+        Mask().read(value, "/")

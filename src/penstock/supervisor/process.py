@@ -18,6 +18,7 @@ from penstock.admin.totals import Totals
 from penstock.announce import announce
 from penstock.config import Config
 from penstock.errors import ConfigurationError, PenstockError, from_message
+from penstock.privileges import Identity, give_logs, identity_of
 from penstock.processes import (
     INHERITED,
     Channel,
@@ -28,12 +29,13 @@ from penstock.processes import (
     memory_of,
     signals_blocked,
 )
-from penstock.sockets import Listener, listen_all
+from penstock.sockets import Listener, listen_all, unnamed
 from penstock.supervisor import state
 from penstock.supervisor.limits import limits_of
 from penstock.supervisor.load import Reading
 from penstock.supervisor.signals import SignalQueue
 from penstock.supervisor.stacks import Stacks
+from penstock.systemd import Notifier, Phase, take_passed_sockets
 
 if TYPE_CHECKING:
     from penstock.admin.http import AdminServer
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 # The least number of workers that there is room for, those that leave included: an unused slot costs no memory.
 SLOTS = 64
 
+
+AS_ROOT = "serving as root: the application may do whatever root may; --user NAME serves as somebody else"
 
 # Hears of success (None), or the error as PenstockError.to_message gives it.
 Decided = Callable[[dict[str, str] | None], None]
@@ -86,6 +90,10 @@ class Supervisor:
         self.waiting: dict[int, list[Decided]] = {}  # by generation: who wants to know what comes of its trial
         self.started = time.monotonic()
         self.owner = os.getpid()
+        self.passed = take_passed_sockets(os.environ, self.owner)
+        self.notifier = Notifier(os.environ, self.owner)
+        self.identity: Identity | None = None  # whom molds and workers become
+        self.setback = ""  # what kept the last reload from serving
         self.error: PenstockError | None = None
         self.is_finished = False
 
@@ -97,16 +105,15 @@ class Supervisor:
 
                 self.heir = Heir(os.environ.pop(INHERITED))
                 self.is_heir = True
-            is_default = self.config.origin("bind") == "default"
-            self.listeners = (
-                self.heir.listeners
-                if self.heir
-                else listen_all(self.config.bind, self.config.backlog, is_default, os.environ)
-            )
+                self.notifier.is_heard = False
+            self.identity = identity_of(self.config)
+            if self.config.umask:
+                os.umask(int(self.config.umask, 8))
+            self.listeners = self.heir.listeners if self.heir else self.listen()
             try:
                 inherited = self.heir.admin_listeners if self.heir else []
                 addresses = [] if inherited else self.config.admin_bind
-                self.admin_listeners = inherited + listen_all(addresses, self.config.backlog, False, os.environ)
+                self.admin_listeners = inherited + listen_all(addresses, self.config.backlog, self.passed)
                 self.supervise()
             finally:
                 self.clean_up()
@@ -118,12 +125,29 @@ class Supervisor:
             raise
         return 0
 
+    def listen(self) -> list[Listener]:
+        """Binds; when nobody named an address, what systemd has passed is taken instead."""
+        addresses = self.config.bind
+        unasked = unnamed(self.passed, addresses + self.config.admin_bind)
+        if unasked and self.config.origin("bind") == "default":
+            addresses, unasked = unasked, []
+        listeners = listen_all(addresses, self.config.backlog, self.passed)
+        for listener in listeners:
+            if self.identity and listener.path:
+                os.chown(listener.path, self.identity.uid, self.identity.gid, follow_symlinks=False)
+        if unasked:
+            log.warning(f"systemd has passed sockets that nobody asks for: {', '.join(unasked)}")
+        return listeners
+
     def supervise(self) -> None:
         """The loop: wait, collect what happened, decide, act."""
         become_subreaper()
         self.scoreboard = Scoreboard(self.slots, self.threads)
         # Held open by the supervisor alone: when it ends, however it ends, the kernel tells the workers.
         self.lifeline, self.life = os.pipe()
+        if self.identity:
+            os.fchown(self.lifeline, self.identity.uid, self.identity.gid)  # workers open it anew
+        self.give_logs()
         self.stacks = Stacks(self)
         self.signals = SignalQueue()
         self.poll.register(self.signals, select.POLLIN)
@@ -131,6 +155,7 @@ class Supervisor:
             self.start_watcher()
         if not self.heir:
             self.be_found()
+            self.feed_watchdog()
         self.act(self.state.reload(time.monotonic()))
         while not self.is_finished:
             due = min(self.state.next_time(), self.timers[0][0] if self.timers else math.inf)
@@ -169,6 +194,22 @@ class Supervisor:
 
             # Looking its name up may take seconds: the application is loaded meanwhile.
             self.call_at(time.monotonic(), Sender(self, self.config.statsd, self.config.statsd_prefix).start)
+
+    def feed_watchdog(self) -> None:
+        """Tells the service manager that this loop turns; again and again."""
+        if self.notifier.watchdog_pause:
+            self.notifier.feed_watchdog()
+            self.call_at(time.monotonic() + self.notifier.watchdog_pause, self.feed_watchdog)
+
+    def notify(self) -> None:
+        """Tells the service manager how far we are."""
+        current = self.state
+        generation = current.serving if current.trial is None else current.trial
+        name = "stopping" if current.is_stopping else "ready" if current.trial is None else "reloading"
+        phase = Phase(name if current.serving or current.is_stopping else "starting", generation)
+        ready = sum(worker.takes_requests for worker in current.workers.values())
+        status = f"{phase.name}: generation {generation}, {ready} of {current.wanted} workers{self.setback}"
+        self.notifier.tell(phase, status)
 
     # -- for the control socket and the admin server, which live in this loop
 
@@ -261,7 +302,10 @@ class Supervisor:
                 return self.state.scale(self.state.wanted + (1 if number == signal.SIGTTIN else -1), now)
             case signal.SIGUSR1:
                 log.journal.reopen()
+                self.give_logs()
                 return self.state.reopen_logs()
+            case signal.SIGWINCH if not has_terminal():
+                return self.state.rest(now)
             case signal.SIGUSR2:
                 self.start_upgrade(lambda _: None)
         return []
@@ -316,6 +360,13 @@ class Supervisor:
             self.admin.close()
         self.stop()
 
+    def be_heard(self) -> None:
+        """The old supervisor has named this one to the service manager."""
+        if self.notifier.address:
+            self.notifier.is_heard = True
+            self.notify()
+            self.feed_watchdog()
+
     def start_trial(self, actions: list[state.Action], on_decided: Decided) -> None:
         """Keeps who waits for the trial that begins; it may be decided at once."""
         assert self.state.trial is not None, "a trial begins"
@@ -355,6 +406,8 @@ class Supervisor:
 
     def act(self, actions: list[state.Action]) -> None:  # noqa: PLR0912 (a branch for each action)
         """Does what was decided, in order."""
+        if self.notifier.is_heard:
+            self.notify()
         for action in actions:
             match action:
                 case state.StartMold(generation, preload):
@@ -373,12 +426,15 @@ class Supervisor:
                     log.journal.write(level, message)
                 case state.Announce(facts):
                     announce(self.config, self.listeners, self.state.wanted, self.threads, facts)
+                    if not os.geteuid() and not self.config.user:
+                        log.warning(AS_ROOT)
                 case state.Settle(generation, error):
+                    self.setback = f"; generation {generation} failed: {error['message']}" if error else ""
                     for on_decided in self.waiting.pop(generation, ()):
                         on_decided(error)
                     if not error and self.heir:
                         self.be_found()
-                        self.heir.take_over()
+                        self.heir.take_over(self)
                         self.heir = None
                 case state.Look(with_memory):
                     self.act(self.state.observe(self.read_workers(with_memory), time.monotonic()))
@@ -442,6 +498,7 @@ class Supervisor:
                     start=self.start,
                     generation=generation,
                     preload=preload,
+                    identity=self.identity,
                     listeners=self.listeners,
                     scoreboard=self.scoreboard,
                     lifeline=self.lifeline,
@@ -478,15 +535,20 @@ class Supervisor:
 
     # -- what lies about in the file system
 
+    def give_logs(self) -> None:
+        """Lets the workers write to the log files, if they are somebody else than we."""
+        if self.identity:
+            give_logs(self.identity, self.config.error_log, self.config.access_log)
+
     def write_pid(self) -> None:
-        """Keeps our pid in a file while we run."""
+        """Keeps our pid in a file while we run, in the place of one that was left; says so when it cannot."""
         path = self.config.pid_file
         if path:
             try:
                 with open(path, "w") as file:
                     file.write(f"{os.getpid()}\n")
             except OSError as error:
-                raise ConfigurationError(f"pid_file {path} cannot be written: {error.strerror}") from error
+                log.warning(f"pid_file {path} cannot be written: {error.strerror}")
 
     def clean_up(self) -> None:
         """Removes what we made, unless another supervisor has it now; a forked child leaves it alone."""
@@ -502,6 +564,15 @@ class Supervisor:
                 if listener.path:
                     with contextlib.suppress(OSError):
                         os.unlink(listener.path)
+
+
+def has_terminal() -> bool:
+    """Whether a terminal controls this process: it sends WINCH whenever its window changes."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def send_signal(pid: int, number: int) -> None:

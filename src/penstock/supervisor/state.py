@@ -223,6 +223,13 @@ class State:
         message = f"{workers} workers are wanted now{reason}" if workers > 1 else f"1 worker is wanted now{reason}"
         return [Log("info", message), *self.retire_surplus(now), *self.fill(now)]
 
+    def rest(self, now: float) -> list[Action]:
+        """Retires every worker; connections wait until scale() or reload() brings some back."""
+        if self.is_stopping:
+            raise PenstockError("the supervisor is stopping")
+        self.wanted = 0
+        return [Log("info", "the workers retire; TTIN or HUP brings them back"), *self.retire_surplus(now)]
+
     def stop(self, now: float, at_once: bool = False) -> list[Action]:
         """Ends everything: gracefully, or at once, also when it was asked to stop before."""
         at_once = at_once or self.is_stopping
@@ -492,9 +499,12 @@ class State:
         return StartWorker(generation, number, max(self.wanted_with(limits), most))
 
     def wanted_with(self, limits: Limits) -> int:
-        """Workers that a generation shall have: what was asked for since, unless its configuration is another one."""
+        """Workers that a generation shall have: what was asked for since, unless its configuration is another one.
+
+        After rest() that is what the configuration says.
+        """
         same = (limits.workers, limits.most_workers) == (self.limits.workers, self.limits.most_workers)
-        return self.wanted if same else limits.workers
+        return (self.wanted if same else 0) or limits.workers
 
     def retire_surplus(self, now: float) -> list[Action]:
         """Lets the workers leave that are too many: of other generations first, then who is due, then the youngest."""

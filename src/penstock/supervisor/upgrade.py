@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 def pack(listener: Listener) -> list[int | str]:
     """A listener for unpack() in another process, which inherits its descriptor under the same number."""
-    return [listener.socket.fileno(), listener.kind, listener.host, listener.port, listener.path]
+    return [listener.socket.fileno(), *listener[1:]]
 
 
-def unpack(fd: int, kind: str, host: str, port: str, path: str) -> Listener:
+def unpack(fd: int, *others: str) -> Listener:
     """The listener that pack() was called with."""
     os.set_inheritable(fd, False)
-    return Listener(socket.socket(fileno=fd), kind, host, port, path)
+    return Listener(socket.socket(fileno=fd), *others)
 
 
 class Successor:
@@ -53,7 +53,7 @@ class Successor:
         try:
             process = subprocess.Popen(
                 [sys.executable, *sys.orig_argv[1:]],
-                env=os.environ | {INHERITED: told},
+                env=os.environ | {INHERITED: told} | supervisor.notifier.variables,
                 cwd=supervisor.start,
                 pass_fds=inherited,
             )
@@ -70,9 +70,12 @@ class Successor:
         """Hears that it is ready, or why not, or that it has ended without a word."""
         message = self.channel.receive()
         self.supervisor.unwatch(self.channel.end)
+        is_ready = message is not None and message["event"] == "ready"
+        if is_ready:
+            self.supervisor.notifier.hand_over(self.pid)
         self.channel.close()
         self.supervisor.successor = None
-        if message and message["event"] == "ready":
+        if is_ready:
             log.info(f"the new supervisor (pid {self.pid}) has taken over")
             self.on_decided(None)
             self.supervisor.hand_over()
@@ -92,10 +95,16 @@ class Heir:
         self.listeners = [unpack(*packed) for packed in message["listeners"]]
         self.admin_listeners = [unpack(*packed) for packed in message["admin_listeners"]]
 
-    def take_over(self) -> None:
-        """A worker is ready: the old one may go."""
+    def take_over(self, supervisor: "Supervisor") -> None:
+        """A worker is ready: the old one may go. It closes the channel once it has named us to the service manager."""
         self.channel.send({"event": "ready"})
-        self.channel.close()
+
+        def hear_end(_: int) -> None:
+            supervisor.unwatch(self.channel.end)
+            self.channel.close()
+            supervisor.be_heard()
+
+        supervisor.watch(self.channel.end, hear_end)
 
     def give_up(self, error: PenstockError) -> None:
         """Tells the old one why it has to go on."""

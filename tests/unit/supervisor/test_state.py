@@ -711,3 +711,38 @@ def test_a_reload_that_asks_for_more_workers_than_there_is_room_for_gets_what_th
         world.now += 1
         look(world, w2=Reading(waiting=5))
     assert world.state.wanted == 32
+
+
+def test_resting_workers_leave_and_come_back_with_the_next_that_is_wanted():
+    world = World(workers=2).boot()
+    first, second = world.pids()
+    assert sorted(world.do(world.state.rest(world.now))) == [Signal(first, "TERM"), Signal(second, "TERM")]
+    assert world.exit(first) == world.exit(second) == []
+    assert world.state.next_time() == math.inf
+    assert world.do(world.state.scale(1, world.now)) == [StartWorker(1, 1, 1)]
+
+
+def test_a_worker_that_becomes_ready_while_the_others_rest_leaves_too():
+    world = World(workers=2).boot()
+    [start] = world.do(world.state.scale(3, world.now))
+    pid = world.fork(start)
+    world.do(world.state.rest(world.now))
+    assert world.ready(start.number) == [Signal(pid, "TERM")]
+
+
+def test_a_reload_brings_as_many_workers_back_as_the_configuration_says():
+    world = World(workers=2).boot()
+    for pid in world.pids():
+        world.do(world.state.rest(world.now))
+        world.exit(pid)
+    world.do(world.state.reload(world.now))
+    [start] = world.load(2)
+    assert start == StartWorker(2, 1, 2)
+    assert [action for action in world.start(start) if isinstance(action, StartWorker)] == [StartWorker(2, 2, 2)]
+
+
+def test_who_stops_does_not_rest():
+    world = World().boot()
+    world.do(world.state.stop(world.now))
+    with pytest.raises(PenstockError, match="the supervisor is stopping"):
+        world.state.rest(world.now)
