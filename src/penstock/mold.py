@@ -55,6 +55,7 @@ class Mold:
         self.generation, self.preload = generation, preload
         self.listeners, self.scoreboard, self.lifeline = listeners, scoreboard, lifeline
         self.stacks, self.channel = stacks, channel
+        self.found: app.Found | None = None
         self.site: Site | None = None
 
     def run(self) -> int:
@@ -87,11 +88,11 @@ class Mold:
         leave(0)
 
     def load_site(self) -> Site:
-        """Finds and loads the application, and what a Django behind it says about files. Raises PenstockError."""
+        """Loads the application, and what a Django behind it says about files. Raises PenstockError."""
         config = self.config
-        found = app.find(config, os.environ)
+        found = self.find()
         loaded = app.load(found, config)
-        site = Site(config, found, loaded, [], [])
+        site = Site(config, found, loaded, [], [*loaded.warnings])
         for url, root in config.static.items():
             if not os.path.isdir(root):
                 site.warnings.append(f"{root} is not a directory, so {url} is not served")
@@ -109,6 +110,11 @@ class Mold:
             prepare_django(site)
         return site
 
+    def find(self) -> app.Found:
+        """Where the application is, and its variables: for a generation once, and the same for all its workers."""
+        self.found = self.found or app.find(self.config, os.environ)
+        return self.found
+
     def read_configuration(self) -> Config:
         """The configuration as it is now. What only a restart can change is said, and stays."""
         config = load(self.arguments, os.environ, self.start)
@@ -116,21 +122,21 @@ class Mold:
         changed = [name for name, old in fixed.items() if config.values[name].value != old.value]
         if changed:
             log.warning(f"a reload does not change {', '.join(changed)}: restart Penstock for that")
-        return Config({**config.values, **fixed}, config.directory, config.file)
+        return Config({**config.values, **fixed}, config.directory, config.file, config.environments)
 
     def facts(self) -> dict[str, Any]:
         """What the supervisor wants to know and to show."""
         facts: dict[str, Any] = {"limits": limits_of(self.config)._asdict(), "is_preloaded": self.preload}
         site = self.site
-        found = site.found if site else app.find(self.config, os.environ)
+        found = self.find()
         return facts | {
             "name": site.loaded.name if site else name_of(found),
             "rule": site.loaded.rule if site else found.rule,
             "directory": found.directory,
-            "settings": found.settings if not site or site.loaded.uses_django else "",
-            "settings_origin": found.settings_origin,
+            "settings": site.loaded.settings.module if site else found.settings,
+            "settings_origin": site.loaded.settings.origin if site else found.settings_origin,
             "mounts": site.mounts if site else [],
-            "warnings": site.warnings if site else [],
+            "warnings": site.warnings if site else found.warnings,
         }
 
     def fork_worker(self, number: int, workers: int) -> None:
