@@ -185,12 +185,7 @@ def refuse_unknown_env(config: Config, directory: str, readers: list[str]) -> No
 
 def load(found: Found, config: Config) -> Loaded:
     """Sets up this process for the application and imports it. Raises AppNotFound or AppFailed."""
-    concealed.add((name, variable.value, variable.is_secret) for name, variable in found.variables.items())
-    os.environ.update({name: variable.value for name, variable in found.variables.items()})
-    os.chdir(found.directory)
-    sys.path[:0] = [path for path in (*config.python_path, found.path) if path not in sys.path]
-    if found.warnings:
-        refuse_missing_settings(found)
+    enter(found, config)
     before = set(sys.modules)
     if found.module:
         application, attribute = import_application(found)
@@ -217,9 +212,16 @@ def load(found: Found, config: Config) -> Loaded:
     return Loaded(application, name, rule, uses_django, running, warnings)
 
 
-def refuse_missing_settings(found: Found) -> None:
-    """Makes an error of the warning that the settings may be another project's, when they are not even here."""
-    if not is_importable(found.choices[0].package):
+def enter(found: Found, config: Config) -> None:
+    """Gives this process the application's variables, directory and module path.
+
+    Raises AppNotFound when the settings module seems to be another project's, and is not even here.
+    """
+    concealed.add((name, variable.value, variable.is_secret) for name, variable in found.variables.items())
+    os.environ.update({name: variable.value for name, variable in found.variables.items()})
+    os.chdir(found.directory)
+    sys.path[:0] = [path for path in (*config.python_path, found.path) if path not in sys.path]
+    if found.warnings and not is_importable(found.choices[0].package):
         raise AppNotFound(
             f"there is no settings module {found.settings!r} (chosen by {found.settings_origin})",
             "; ".join(found.warnings),

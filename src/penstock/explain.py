@@ -29,7 +29,7 @@ def explain(config: Config, environment: Mapping[str, str], as_json: bool, has_c
         return json.dumps({"application": application, "settings": settings}, indent=2)
     variables = application.pop("variables", [])
     rows = [("", key.replace("_", " "), str(value), "") for key, value in application.items() if value]
-    rows += [("variable", row["name"], row["shown"], row["origin"]) for row in variables]
+    rows += [("", row["name"], row["shown"], row["origin"]) for row in variables]
     rows += [(f"[{row['section']}]", row["name"], row["shown"], row["origin"]) for row in settings]
     return table(rows, has_colour)
 

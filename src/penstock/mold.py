@@ -55,7 +55,7 @@ class Mold:
         self.generation, self.preload = generation, preload
         self.listeners, self.scoreboard, self.lifeline = listeners, scoreboard, lifeline
         self.stacks, self.channel = stacks, channel
-        self.found: app.Found | None = None
+        self.found: app.Found  # by run, once: all workers of a generation have the same variables
         self.site: Site | None = None
 
     def run(self) -> int:
@@ -65,6 +65,7 @@ class Mold:
         try:
             if self.generation > 1:
                 self.config = self.read_configuration()
+            self.found = app.find(self.config, os.environ)
             self.preload = self.preload and self.config.preload != "never"
             if self.preload:
                 with boot_deadline(self.config.boot_timeout):
@@ -90,9 +91,8 @@ class Mold:
     def load_site(self) -> Site:
         """Loads the application, and what a Django behind it says about files. Raises PenstockError."""
         config = self.config
-        found = self.find()
-        loaded = app.load(found, config)
-        site = Site(config, found, loaded, [], [*loaded.warnings])
+        loaded = app.load(self.found, config)
+        site = Site(config, self.found, loaded, [], [*loaded.warnings])
         for url, root in config.static.items():
             if not os.path.isdir(root):
                 site.warnings.append(f"{root} is not a directory, so {url} is not served")
@@ -110,11 +110,6 @@ class Mold:
             prepare_django(site)
         return site
 
-    def find(self) -> app.Found:
-        """Where the application is, and its variables: for a generation once, and the same for all its workers."""
-        self.found = self.found or app.find(self.config, os.environ)
-        return self.found
-
     def read_configuration(self) -> Config:
         """The configuration as it is now. What only a restart can change is said, and stays."""
         config = load(self.arguments, os.environ, self.start)
@@ -128,7 +123,7 @@ class Mold:
         """What the supervisor wants to know and to show."""
         facts: dict[str, Any] = {"limits": limits_of(self.config)._asdict(), "is_preloaded": self.preload}
         site = self.site
-        found = self.find()
+        found = self.found
         return facts | {
             "name": site.loaded.name if site else name_of(found),
             "rule": site.loaded.rule if site else found.rule,
