@@ -47,7 +47,9 @@ def describe(config: Config, environment: Mapping[str, str]) -> dict[str, Any]:
         "directory": found.directory,
         "settings_module": found.settings,
         "settings_chosen_by": found.settings_origin,
-        "passed_over": ", ".join(f"{choice.module} ({choice.origin})" for choice in found.choices[1:]),
+        "passed_over": ", ".join(
+            f"{choice.module} ({choice.origin})" for choice in found.choices if choice.module != found.settings
+        ),
         "warning": "; ".join(found.warnings),
         "variables": [
             {"name": name, "shown": variable.show(name), "origin": variable.origin}
