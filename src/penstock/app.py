@@ -184,7 +184,10 @@ def refuse_unknown_env(config: Config, directory: str, readers: list[str]) -> No
 
 
 def load(found: Found, config: Config) -> Loaded:
-    """Sets up this process for the application and imports it. Raises AppNotFound or AppFailed."""
+    """Sets up this process for the application and imports it.
+
+    Raises AppNotFound, AppFailed, or ConfigurationError when it brings a second Django project.
+    """
     enter(found, config)
     before = set(sys.modules)
     if found.module:

@@ -17,13 +17,13 @@ def gather(config: Config, real: Mapping[str, str], directory: str) -> dict[str,
 
     `directory` is the project's: .env stands there, and relative paths of secret files refer to it.
     """
+    if DJANGO_ENV in config.environment:
+        origin = config.origin("environment")
+        raise ConfigurationError(f"environment ({origin}) sets {DJANGO_ENV}", "that is the setting env, or --env NAME")
     asked = {name: Variable(value, config.origin("environment")) for name, value in config.environment.items()}
     if config.env:
         asked[DJANGO_ENV] = Variable(config.env, config.origin("env"))
     given = {**real, **{name: variable.value for name, variable in asked.items()}}
-    if DJANGO_ENV in config.environment:
-        origin = config.origin("environment")
-        raise ConfigurationError(f"environment ({origin}) sets {DJANGO_ENV}", "that is the setting env, or --env NAME")
     files = read_env_files(directory, config.env)
     variables = {name: variable for name, variable in files.items() if name not in real} | asked
     for name in config.secrets:

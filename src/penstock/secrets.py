@@ -31,7 +31,7 @@ def find_secret(name: str, given: Mapping[str, str], directory: str) -> tuple[st
 
     `given` are the variables that are set. Raises ConfigurationError when it is given twice, or a file cannot be read.
     """
-    sources = {}
+    sources = {}  # the path by what a person calls the source; "" for no file
     if given.get(name):
         sources[f"the variable {name}"] = ""
     if file := given.get(f"{name}_FILE"):
@@ -44,9 +44,10 @@ def find_secret(name: str, given: Mapping[str, str], directory: str) -> tuple[st
             f"the secret {name} is given more than once: by {' and by '.join(sources)}",
             "take one of them away, so that it is clear which one counts",
         )
-    for source, path in sources.items():
-        return (read_secret(name, source, path), f"{source} ({path})") if path else (given[name], source)
-    return None
+    if not sources:
+        return None
+    [(source, path)] = sources.items()
+    return (read_secret(name, source, path), f"{source} ({path})") if path else (given[name], source)
 
 
 def read_secret(name: str, source: str, path: str) -> str:
