@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping
 from penstock.errors import ConfigurationError
 
 MASK = "••••"
-SECRET_NAME = re.compile(r"SECRET|PASS|_PWD|TOKEN|KEY|CREDENTIAL|PRIVATE|DSN", re.IGNORECASE)
-PASSWORD_IN_URL = re.compile(r"(?P<before>\w://[^/?#\s:@]*:)(?P<password>[^/?#\s]+)(?P<after>@)")
+# Text, to be compiled when there is a variable to look at: a start without one does not pay a millisecond for it.
+SECRET_NAME = r"SECRET|PASS|_PWD|TOKEN|KEY|CREDENTIAL|PRIVATE|DSN"
+PASSWORD_IN_URL = r"(?P<before>\w://[^/?#\s:@]*:)(?P<password>[^/?#\s]+)(?P<after>@)"
 # 64 KiB: a private key has four. A variable of 128 KiB would be too long for the programs that the site starts.
 LARGEST = 64 * 1024
 # Shorter ones are left in the log: they would be found in half of its words.
@@ -21,9 +22,9 @@ SHORTEST_TO_CONCEAL = 6
 
 def show(name: str, value: str) -> str:
     """The value of a variable as anybody may see it: masked when its name sounds secret, or the password in a URL."""
-    if SECRET_NAME.search(name) and not name.upper().endswith("_FILE"):
+    if re.search(SECRET_NAME, name.upper()) and not name.upper().endswith("_FILE"):
         return MASK
-    return PASSWORD_IN_URL.sub(rf"\g<before>{MASK}\g<after>", value)
+    return re.sub(PASSWORD_IN_URL, rf"\g<before>{MASK}\g<after>", value)
 
 
 def find_secret(name: str, given: Mapping[str, str], directory: str) -> tuple[str, str] | None:
@@ -96,7 +97,7 @@ class Concealed:
             if is_listed or show(name, value) == MASK:
                 # A traceback shows a key of several lines as one, or line by line.
                 self.parts.update(value.splitlines())
-            self.parts.update(match["password"] for match in PASSWORD_IN_URL.finditer(value))
+            self.parts.update(match["password"] for match in re.finditer(PASSWORD_IN_URL, value))
         longest_first = sorted(
             (part for part in self.parts if len(part) >= SHORTEST_TO_CONCEAL), key=len, reverse=True
         )

@@ -3,7 +3,6 @@
 Compares what runs with what modules say in their source. Imports nothing.
 """
 
-import importlib.util
 import os
 import sys
 from collections.abc import Collection
@@ -43,4 +42,6 @@ def refuse_second_project(module: str, before: Collection[str], what: str) -> No
 
 def is_importable(package: str) -> bool:
     """Whether a package or module of this name could be imported."""
-    return package in sys.modules or importlib.util.find_spec(package) is not None
+    from importlib.util import find_spec  # noqa: PLC0415 (only asked when there is a doubt)
+
+    return package in sys.modules or find_spec(package) is not None
