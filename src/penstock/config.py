@@ -197,7 +197,7 @@ def line_of(text: str, section: str, key: str) -> int:
     for number, line in enumerate(text.splitlines(), 1):
         header = re.match(r"\s*\[+\s*([\w.\"-]+)\s*\]", line)
         if header:
-            current = header[1]
+            current = header[1].replace('"', "")
             if f"{current}.".startswith(f"{wanted}."):
                 return number
         elif current == section and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):

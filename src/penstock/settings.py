@@ -98,7 +98,7 @@ TABLE = (
     Setting(
         APPLICATION,
         "env",
-        Name("NAME", "[A-Za-z0-9_-]*", 'a name like "production"; variables of the site are --environment NAME=VALUE'),
+        Name("NAME", "[A-Za-z0-9_.-]*", 'a name like "production"; the variables are --environment NAME=VALUE'),
         "",
         "Sets DJANGO_ENV to this name, reads .env.NAME over .env, and takes [env.NAME] of penstock.toml",
         why="Variables that are really set always win over those two files.",

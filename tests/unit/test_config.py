@@ -53,6 +53,7 @@ def test_a_file_above_without_manage_py_is_not_ours(tmp_path):
         ("[web]\n", "toml:1: unknown key 'web'", "the sections are [server] and [site], and [env.NAME.site]"),
         ("[env.live]\nworkers = 1\n", "toml:2: unknown key 'env.live.workers'", "write it below [env.live.site]"),
         ("[env.live.site]\nworkrs = 1\n", r"toml:2: \[env.live.site\] has no key 'workrs'", "did you mean 'workers'?"),
+        ('[env."live.eu".site]\nworkrs = 1\n', r"toml:2: \[env.live.eu.site\]", "did you mean 'workers'?"),
         ("[env.live.server]\nworkers = 1\n", r"toml:2: \[env.live.server\]", "it belongs in [env.live.site]"),
         ("[env.live.site]\nenv = 'x'\n", "toml:2: .* cannot choose another env", "write it in [site]"),
         (
