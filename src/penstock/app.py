@@ -11,14 +11,27 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from penstock.config import Config, find_above
-from penstock.django.project import VARIABLE, choose_settings, is_manage
-from penstock.errors import AppFailed, AppNotFound, PenstockError, UsageError, nearest
+from penstock.config import DJANGO_ENV, Config, find_above
+from penstock.django.project import (
+    VARIABLE,
+    Choice,
+    doubts,
+    is_manage,
+    mentions,
+    settings_choices,
+    settings_files,
+)
+from penstock.django.second_project import is_importable, refuse_second_project, running_settings
+from penstock.env_files import Variable
+from penstock.environment import gather
+from penstock.errors import AppFailed, AppNotFound, ConfigurationError, PenstockError, UsageError, nearest
+from penstock.secrets import concealed
 
 TARGET = re.compile(r"(?P<module>[^:()]+)(?::(?P<attribute>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?P<call>\(\))?)?")
 FORMS = "module, module:attribute, module:factory(), or a path to a .py file (with :attribute if need be)"
 ATTRIBUTES = ("application", "app")  # the names that PEP 3333's users agree on
 TRACEBACK_FRAMES = 6  # the ones next to the mistake; the others are the way to it
+NOBODY = Choice("", "")
 
 Application = Callable[..., Any]
 
@@ -32,9 +45,19 @@ class Found(NamedTuple):
     path: str  # goes first on sys.path
     directory: str  # the working directory of the site's processes
     rule: str
-    settings: str  # Django's settings module, "" when unknown or none
-    settings_origin: str
-    variables: dict[str, str]  # to add to the environment
+    choices: list[Choice]  # who names a Django settings module; the first one decides
+    variables: dict[str, Variable]  # to add to the environment
+    warnings: list[str]
+
+    @property
+    def settings(self) -> str:
+        """Django's settings module, "" when unknown or none."""
+        return self.choices[0].module if self.choices else ""
+
+    @property
+    def settings_origin(self) -> str:
+        """Who chose it."""
+        return self.choices[0].origin if self.choices else ""
 
 
 class Loaded(NamedTuple):
@@ -44,6 +67,8 @@ class Loaded(NamedTuple):
     name: str  # module:attribute
     rule: str
     uses_django: bool
+    settings: Choice  # the module that Django runs with; "" without Django
+    warnings: list[str]
 
 
 def find(config: Config, environment: Mapping[str, str]) -> Found:
@@ -55,22 +80,17 @@ def find(config: Config, environment: Mapping[str, str]) -> Found:
     manage = find_above(start, "manage.py")
     if manage and is_manage(manage):
         directory = os.path.dirname(manage)
-        files = read_env_files(directory, config.env)
-        settings, origin = settings_for(config, environment, files, [manage, *glob.glob(f"{directory}/*/wsgi.py")])
-        if settings:
-            variables = variables_for(config, environment, files) | {VARIABLE: settings}
-            return Found("", "", False, directory, directory, f"{shorten(manage)}", settings, origin, variables)
+        around = look_around(config, environment, directory, [manage, *sorted(glob.glob(f"{directory}/*/wsgi.py"))])
+        if around.choices:
+            return Found("", "", False, directory, directory, f"{shorten(manage)}", *around)
         tried.append(f"{shorten(manage)} names no settings module in plain words")
     else:
         tried.append("there is no manage.py of Django here or above")
     modules = sorted(glob.glob(os.path.join(start, "*", "wsgi.py")))
     if len(modules) == 1:
-        files = read_env_files(start, config.env)
-        settings, origin = settings_for(config, environment, files, modules)
-        variables = variables_for(config, environment, files)
         module = os.path.basename(os.path.dirname(modules[0])) + ".wsgi"
-        rule = "the only */wsgi.py here"
-        return Found(module, "", False, start, start, rule, settings, origin, variables)
+        around = look_around(config, environment, start, modules)
+        return Found(module, "", False, start, start, "the only */wsgi.py here", *around)
     if modules:
         names = ", ".join(os.path.relpath(path, start) for path in modules)
         tried.append(f"there are several wsgi.py: {names}")
@@ -97,20 +117,9 @@ def find_named(config: Config, environment: Mapping[str, str], start: str) -> Fo
         if not all(part.isidentifier() or "-" in part for part in module.split(".")):
             raise UsageError(f"{module!r} ({config.origin('app')}) is not the name of a module", f"write {FORMS}")
         source = os.path.join(start, *module.split(".")) + ".py"
-    files = read_env_files(path, config.env)
-    settings, origin = settings_for(config, environment, files, [source])
-    variables = variables_for(config, environment, files)
-    return Found(
-        module,
-        match["attribute"] or "",
-        bool(match["call"]),
-        path,
-        start,
-        config.origin("app"),
-        settings,
-        origin,
-        variables,
-    )
+    around = look_around(config, environment, path, [source])
+    call = bool(match["call"])
+    return Found(module, match["attribute"] or "", call, path, start, config.origin("app"), *around)
 
 
 def module_of(path: str, config: Config) -> tuple[str, str]:
@@ -134,43 +143,53 @@ def module_of(path: str, config: Config) -> tuple[str, str]:
     return ".".join(parts), directory
 
 
-def settings_for(
-    config: Config, environment: Mapping[str, str], files: dict[str, tuple[str, str]], sources: list[str]
-) -> tuple[str, str]:
-    """Django's settings module and who chose it, with the origin as a person writes it."""
-    settings, origin = choose_settings((config.settings, config.origin("settings")), environment, files, sources)
-    return settings, shorten(origin) if os.path.isabs(origin) else origin
+class Surroundings(NamedTuple):
+    """What is found around the application; the last fields of Found."""
+
+    choices: list[Choice]
+    variables: dict[str, Variable]
+    warnings: list[str]
 
 
-def variables_for(config: Config, environment: Mapping[str, str], files: dict[str, tuple[str, str]]) -> dict[str, str]:
-    """What the site's processes get beside the real environment."""
-    variables = {name: value for name, (value, _) in files.items() if name not in environment}
-    if config.env:
-        variables["DJANGO_ENV"] = config.env
-    if config.settings:
-        variables[VARIABLE] = config.settings
-    return variables
+def look_around(config: Config, environment: Mapping[str, str], directory: str, sources: list[str]) -> Surroundings:
+    """The variables of the site, and the settings module of a Django project in `directory`.
+
+    `sources` are the manage.py and wsgi.py to fall back to. Raises ConfigurationError.
+    """
+    variables = gather(config, environment, directory)
+    setting = Choice(config.settings, config.origin("settings"))
+    choices = settings_choices(setting, environment, variables, {shorten(path): path for path in sources})
+    chosen = choices[0] if choices else NOBODY
+    refuse_unknown_env(config, directory, [*sources, *settings_files(directory, chosen.module)])
+    if choices:
+        variables[VARIABLE] = Variable(chosen.module, chosen.origin)
+    return Surroundings(choices, variables, doubts(choices, directory))
 
 
-def read_env_files(directory: str, env: str) -> dict[str, tuple[str, str]]:
-    """The variables of .env, and of .env.NAME over it: value and file name. AppNotFound when .env.NAME is missing."""
-    variables: dict[str, tuple[str, str]] = {}
-    for name in (".env", f".env.{env}") if env else (".env",):
-        path = os.path.join(directory, name)
-        if os.path.isfile(path):
-            from dotenv import dotenv_values  # noqa: PLC0415 (26 ms that a start without .env does not pay)
-
-            variables.update({key: (value, name) for key, value in dotenv_values(path).items() if value is not None})
-        elif env and name != ".env":
-            raise AppNotFound(f"--env {env} needs {shorten(path)}, and there is no such file")
-    return variables
+def refuse_unknown_env(config: Config, directory: str, readers: list[str]) -> None:
+    """A --env that nothing here knows is a slip: the site would run with another one's settings."""
+    if not config.env or config.origin("env").startswith(DJANGO_ENV) or config.env in config.environments:
+        return
+    files = {os.path.basename(path).removeprefix(".env.") for path in glob.glob(os.path.join(directory, ".env.*"))}
+    if config.env in files or any(mentions(path, DJANGO_ENV) for path in readers):
+        return
+    raise ConfigurationError(
+        f"nothing here knows the environment {config.env!r} ({config.origin('env')})",
+        nearest(config.env, {*files, *config.environments})
+        or f"write a file .env.{config.env}, or a table [env.{config.env}.site] in penstock.toml",
+        f"  - there is no file .env.{config.env} in {directory}\n"
+        f"  - there is no [env.{config.env}] in penstock.toml\n"
+        f"  - neither manage.py nor wsgi.py nor the settings read {DJANGO_ENV}",
+    )
 
 
 def load(found: Found, config: Config) -> Loaded:
-    """Sets up this process for the application and imports it. Raises AppNotFound or AppFailed."""
-    os.environ.update(found.variables)
-    os.chdir(found.directory)
-    sys.path[:0] = [path for path in (*config.python_path, found.path) if path not in sys.path]
+    """Sets up this process for the application and imports it.
+
+    Raises AppNotFound, AppFailed, or ConfigurationError when it brings a second Django project.
+    """
+    enter(found, config)
+    before = set(sys.modules)
     if found.module:
         application, attribute = import_application(found.module, found.attribute, found.is_factory)
         name, rule = f"{found.module}:{attribute}", found.rule
@@ -181,7 +200,35 @@ def load(found: Found, config: Config) -> Loaded:
             f"{name} is not callable: it is a {type(application).__name__}",
             "a WSGI application is a function or object that takes environ and start_response",
         )
-    return Loaded(application, name, rule, "django.conf" in sys.modules)
+    module = name.partition(":")[0]
+    # That the application itself wants other settings than those that were chosen is only a warning.
+    refuse_second_project("", before | {module}, name)
+    uses_django = "django.conf" in sys.modules
+    chosen = Choice(found.settings, found.settings_origin)
+    running = Choice(running_settings(), f"set by {module}") if uses_django else NOBODY
+    if running.module == chosen.module:
+        return Loaded(application, name, rule, uses_django, chosen, found.warnings)
+    warnings = [*found.warnings]
+    if running.module and chosen.module:
+        reason = f"{module} sets {VARIABLE} to {running.module}, whatever it was: use os.environ.setdefault there"
+        warnings.append(f"{chosen.module} ({chosen.origin}) has no effect, because {reason}")
+    return Loaded(application, name, rule, uses_django, running, warnings)
+
+
+def enter(found: Found, config: Config) -> None:
+    """Gives this process the application's variables, directory and module path.
+
+    Raises AppNotFound when the settings module seems to be another project's, and is not even here.
+    """
+    concealed.add((name, variable.value, variable.is_secret) for name, variable in found.variables.items())
+    os.environ.update({name: variable.value for name, variable in found.variables.items()})
+    os.chdir(found.directory)
+    sys.path[:0] = [path for path in (*config.python_path, found.path) if path not in sys.path]
+    if found.warnings and not is_importable(found.choices[0].package):
+        raise AppNotFound(
+            f"there is no settings module {found.settings!r} (chosen by {found.settings_origin})",
+            "; ".join(found.warnings),
+        )
 
 
 def import_named(target: str, what: str) -> tuple[Application, str]:
@@ -295,16 +342,16 @@ def failure(what: str, error: BaseException, origin: str = "DJANGO_SETTINGS_MODU
     settings = os.environ.get(VARIABLE, "")
     if isinstance(error, ModuleNotFoundError) and is_prefix(error.name, settings):
         return AppNotFound(f"there is no settings module {settings!r} (chosen by {origin})", near(error))
-    reason = f"{kind.__name__}: {error}".strip(": ")
+    reason = concealed.mask(f"{kind.__name__}: {error}".strip(": "))
     hint = ""
     if isinstance(error, SyntaxError):
         reason = f"{error.msg} in {shorten(error.filename or '?')}, line {error.lineno}"
     elif isinstance(error, SystemExit):
-        reason = f"it called sys.exit({error.code!r})"
+        reason = concealed.mask(f"it called sys.exit({error.code!r})")
     elif isinstance(error, ModuleNotFoundError):
         hint = f"install it for {sys.executable}, or start Penstock from the project's virtual environment"
     elif kind.__name__ == "ImproperlyConfigured":
-        reason = str(error)
+        reason = concealed.mask(str(error))
         hint = (
             f"mend the settings module {settings}, or choose another with --settings"
             if settings
@@ -331,7 +378,7 @@ def own_traceback(error: BaseException) -> str:
     import traceback  # noqa: PLC0415
 
     frames = traceback.format_list(own_frames(error)[-TRACEBACK_FRAMES:])
-    return "".join([*frames, *traceback.format_exception_only(error)])
+    return concealed.mask("".join([*frames, *traceback.format_exception_only(error)]))
 
 
 def shorten(path: str) -> str:

@@ -140,6 +140,7 @@ def build_parser(words: Sequence[str]) -> Parser:
             ("--control", "PATH", "the supervisor's control socket (default: that of the project here)"),
             ("--chdir", "DIR", "the project's directory (default: the working directory)"),
             ("--config", "FILE", "the file that `penstock serve` was given"),
+            ("--env", "NAME", "the environment that `penstock serve` was given"),
         ):
             controlling.add_argument(flag, metavar=metavar, default=argparse.SUPPRESS, help=text)
     return parser
@@ -238,7 +239,7 @@ def control(options: Mapping[str, Any]) -> int:
     """Has a running supervisor do something, and prints what it says."""
     from penstock.admin.client import run  # noqa: PLC0415
 
-    named = {name: options[name] for name in ("control", "chdir", "config") if name in options}
+    named = {name: options[name] for name in ("control", "chdir", "config", "env") if name in options}
     config = load(named, os.environ, working_directory())
     if options["command"] == "top":
         from penstock.admin.top import watch  # noqa: PLC0415

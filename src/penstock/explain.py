@@ -16,7 +16,7 @@ def explain(config: Config, environment: Mapping[str, str], as_json: bool, has_c
         {
             "name": setting.name,
             "section": setting.section,
-            "value": config.values[setting.name].value,
+            "value": setting.kind.disclose(config.values[setting.name].value),
             "shown": setting.kind.show(config.values[setting.name].value) + meaning(setting.name, config),
             "origin": config.origin(setting.name),
         }
@@ -27,7 +27,9 @@ def explain(config: Config, environment: Mapping[str, str], as_json: bool, has_c
         import json  # noqa: PLC0415
 
         return json.dumps({"application": application, "settings": settings}, indent=2)
+    variables = application.pop("variables", [])
     rows = [("", key.replace("_", " "), str(value), "") for key, value in application.items() if value]
+    rows += [("", row["name"], row["shown"], row["origin"]) for row in variables]
     rows += [(f"[{row['section']}]", row["name"], row["shown"], row["origin"]) for row in settings]
     if has_colour:
         from penstock.explain_screen import draw  # noqa: PLC0415 (for people only)
@@ -41,7 +43,7 @@ def describe(config: Config, environment: Mapping[str, str]) -> dict[str, Any]:
     try:
         found = find(config, environment)
     except PenstockError as error:
-        return {"error": error.message, "tried": error.detail.strip()}
+        return {"error": error.message, "tried": error.detail.strip(), "hint": error.hint}
     name = f"{found.module}:{found.attribute or 'application or app'}" if found.module else "WSGI_APPLICATION"
     return {
         "application": name + ("()" if found.is_factory else ""),
@@ -49,7 +51,14 @@ def describe(config: Config, environment: Mapping[str, str]) -> dict[str, Any]:
         "directory": found.directory,
         "settings_module": found.settings,
         "settings_chosen_by": found.settings_origin,
-        "variables_added": ", ".join(found.variables),
+        "passed_over": ", ".join(
+            f"{choice.module} ({choice.origin})" for choice in found.choices if choice.module != found.settings
+        ),
+        "warning": "; ".join(found.warnings),
+        "variables": [
+            {"name": name, "shown": variable.show(name), "origin": variable.origin}
+            for name, variable in found.variables.items()
+        ],
     }
 
 

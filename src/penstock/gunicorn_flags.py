@@ -84,7 +84,7 @@ TO_SYSLOG = "systemd's journal takes standard error; --log-config may name a Sys
 
 FLAGS = (
     becomes("-c", "config"),
-    becomes("-e", "env"),
+    Flag(("-e",), lambda value: Outcome({"environment": [value]} if "=" in value else {"env": value})),
     becomes("-t", "timeout"),
     becomes("-p --pid", "pid_file"),
     becomes("--keep-alive", "keep_alive_timeout"),

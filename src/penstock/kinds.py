@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from penstock import secrets
+
 
 class Kind:
     """Text as it is; the other kinds refine it."""
@@ -32,22 +34,34 @@ class Kind:
         """The value as one would write it."""
         return str(value)
 
+    def disclose(self, value: Any) -> Any:
+        """What a program may see of the value."""
+        return value
+
+    def quote(self, value: object) -> str:
+        """A value that cannot be read, for the error message."""
+        return repr(value)
+
     def schema(self) -> dict[str, Any]:
         """Its JSON schema."""
         return {"type": "string"}
 
 
 class Name(Kind):
-    """A name, where others would give a variable with its value."""
+    """A word that must look like a name."""
 
-    forms = "a name without =; variables are set in front of the command, or in .env"
-    metavar = "NAME"
+    def __init__(self, metavar: str, pattern: str, forms: str) -> None:
+        super().__init__(metavar)
+        self.pattern, self.forms = pattern, forms
 
     def read(self, value: object, base: str) -> str:
         text: str = super().read(value, base)
-        if "=" in text:
+        if not re.fullmatch(self.pattern, text):
             raise ValueError(f"expected {self.forms}")
         return text
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^{self.pattern}$"}
 
 
 class Path(Kind):
@@ -584,3 +598,48 @@ class Tables(Kind):
         required = [key.name for key in self.keys if key.default is None]
         item = {"type": "object", "additionalProperties": False, "required": required, "properties": entries}
         return {"type": "array", "items": item}
+
+
+class Variables(Kind):
+    """Environment variables: a TOML table, a repeated NAME=VALUE, or text with commas. Secret values stay secret."""
+
+    forms = "NAME=VALUE; in TOML a table of text by name"
+    metavar = "NAME=VALUE"
+    repeatable = True
+    name = r"[A-Za-z_][A-Za-z0-9_]*"
+
+    def read(self, value: object, base: str) -> dict[str, str]:  # noqa: ARG002
+        if isinstance(value, str):
+            value = [pair for pair in value.split(",") if pair.strip()]
+        if isinstance(value, Sequence):
+            value = dict(self.pair(item) for item in value)
+        if not isinstance(value, Mapping):
+            raise ValueError(f"expected {self.forms}")
+        for name, text in value.items():
+            if not re.fullmatch(self.name, name):
+                raise ValueError(f"{name!r} is not the name of a variable")
+            if not isinstance(text, str) or "\0" in text:
+                raise ValueError(f"the value of {name} must be text: write it in quotes")
+        return dict(value)
+
+    def pair(self, item: object) -> tuple[str, str]:
+        name, equals, text = str(item).strip().partition("=")
+        if not equals:
+            raise ValueError(f"expected {self.forms}")
+        return name, text
+
+    def show(self, value: Mapping[str, str]) -> str:
+        return ", ".join(f"{name}={text}" for name, text in self.disclose(value).items())
+
+    def disclose(self, value: Mapping[str, str]) -> dict[str, str]:
+        return {name: secrets.show(name, text) for name, text in value.items()}
+
+    def quote(self, value: object) -> str:  # noqa: ARG002
+        return secrets.MASK
+
+    def schema(self) -> dict[str, Any]:
+        return {
+            "type": "object",
+            "additionalProperties": {"type": "string"},
+            "propertyNames": {"pattern": f"^{self.name}$"},
+        }

@@ -10,6 +10,8 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from penstock.secrets import concealed
+
 if TYPE_CHECKING:
     from penstock.log_config import Handover
 
@@ -60,6 +62,7 @@ class Journal:
         """Writes one line; what `message` has after its first newline is indented below it, or stays in the JSON."""
         if LEVELS.index(level) < self.level:
             return
+        message = concealed.mask(message)
         if self.handover:
             self.handover.write(level, message)
         elif self.is_json:

@@ -62,6 +62,7 @@ class Mold:
         self.generation, self.preload, self.identity = generation, preload, identity
         self.listeners, self.scoreboard, self.lifeline = listeners, scoreboard, lifeline
         self.stacks, self.channel = stacks, channel
+        self.found: app.Found  # by run, once: all workers of a generation have the same variables
         self.site: Site | None = None
 
     def run(self) -> int:
@@ -69,11 +70,13 @@ class Mold:
         listen_to_signals()
         gc.disable()  # what loading makes stays; looking through it again and again costs a tenth of the time
         try:
+            # Before another user: files with secrets may be root's alone. Nothing of the application runs in here.
+            if self.generation > 1:
+                self.config = self.read_configuration()
+            self.found = app.find(self.config, os.environ)
             if self.identity:
                 become(self.identity)
                 check_access(self.identity, self.config.directory)
-            if self.generation > 1:
-                self.config = self.read_configuration()
             self.preload = self.preload and self.config.preload != "never"
             if self.preload:
                 with boot_deadline(self.config.boot_timeout):
@@ -97,15 +100,14 @@ class Mold:
         leave(0)
 
     def load_site(self) -> Site:
-        """Finds and loads the application, and what a Django behind it says about files. Raises PenstockError."""
+        """Loads the application, and what a Django behind it says about files. Raises PenstockError."""
         config = self.config
-        found = app.find(config, os.environ)
-        loaded = app.load(found, config)
+        loaded = app.load(self.found, config)
         own, hooks = loaded.application, load_hooks(config)
         # What is combined with the application may be what brings Django.
         application = hooks.around(compose(own, config))
         loaded = loaded._replace(application=application, uses_django="django.conf" in sys.modules)
-        site = Site(config, found, loaded, own, hooks, [], [])
+        site = Site(config, self.found, loaded, own, hooks, [], [*loaded.warnings])
         for url, root in config.static.items():
             if not os.path.isdir(root):
                 site.warnings.append(f"{root} is not a directory, so {url} is not served")
@@ -139,21 +141,21 @@ class Mold:
         changed = [name for name, old in fixed.items() if config.values[name].value != old.value]
         if changed:
             log.warning(f"a reload does not change {', '.join(changed)}: restart Penstock for that")
-        return Config({**config.values, **fixed}, config.directory, config.file)
+        return Config({**config.values, **fixed}, config.directory, config.file, config.environments)
 
     def facts(self) -> dict[str, Any]:
         """What the supervisor wants to know and to show."""
         facts: dict[str, Any] = {"limits": limits_of(self.config)._asdict(), "is_preloaded": self.preload}
         site = self.site
-        found = site.found if site else app.find(self.config, os.environ)
+        found = self.found
         return facts | {
             "name": site.loaded.name if site else name_of(found),
             "rule": site.loaded.rule if site else found.rule,
             "directory": found.directory,
-            "settings": found.settings if not site or site.loaded.uses_django else "",
-            "settings_origin": found.settings_origin,
+            "settings": site.loaded.settings.module if site else found.settings,
+            "settings_origin": site.loaded.settings.origin if site else found.settings_origin,
             "mounts": site.mounts if site else [],
-            "warnings": site.warnings if site else [],
+            "warnings": site.warnings if site else found.warnings,
         }
 
     def fork_worker(self, number: int, workers: int) -> None:

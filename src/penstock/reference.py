@@ -31,15 +31,22 @@ def schema() -> dict[str, Any]:
     for setting in TABLE:
         entry = setting.kind.schema() | {"description": setting.help, "default": setting.default}
         sections.setdefault(setting.section, {})[setting.name] = entry
+    parts = {
+        section: {"type": "object", "additionalProperties": False, "properties": entries}
+        for section, entries in sorted(sections.items())
+    }
+    overlay = {section: {"$ref": f"#/properties/{section}"} for section in parts}
+    parts["env"] = {
+        "type": "object",
+        "description": "By name of an environment: what is laid over the rest of the file with --env NAME",
+        "additionalProperties": {"type": "object", "additionalProperties": False, "properties": overlay},
+    }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "penstock.toml",
         "type": "object",
         "additionalProperties": False,
-        "properties": {
-            section: {"type": "object", "additionalProperties": False, "properties": entries}
-            for section, entries in sorted(sections.items())
-        },
+        "properties": parts,
     }
 
 
@@ -81,7 +88,8 @@ def entry_lines(setting: Setting) -> Iterator[str]:
     yield ""
     yield f"- default: `{default}`" if default else "- default: none"
     yield f"- accepts: {setting.kind.forms}"
-    yield f"- file: `{setting.name}` in `[{setting.section}]`; environment: `{setting.variable}`; flag: `{flags}`"
+    variables = f"`{setting.variable}`, or `{setting.also}`" if setting.also else f"`{setting.variable}`"
+    yield f"- file: `{setting.name}` in `[{setting.section}]`; environment: {variables}; flag: `{flags}`"
     if isinstance(setting.kind, Tables):
         yield f"- in the file each table is a `[[{setting.section}.{setting.name}]]`, with these keys:"
         yield from (key_line(key) for key in setting.kind.keys)

@@ -31,6 +31,7 @@ from penstock.kinds import (
     Tables,
     Target,
     UrlPath,
+    Variables,
     Workers,
 )
 
@@ -39,10 +40,10 @@ class Setting:
     """One setting.
 
     `default` is written as a person would write it; `why` gives the reason for a limit; `reloads` says whether
-    `reload` (HUP) picks up a new value, or only a restart.
+    `reload` (HUP) picks up a new value, or only a restart; `also` is a variable that sets it when ours does not.
     """
 
-    __slots__ = ("default", "group", "help", "kind", "name", "reloads", "section", "short", "why")
+    __slots__ = ("also", "default", "group", "help", "kind", "name", "reloads", "section", "short", "why")
 
     def __init__(
         self,
@@ -55,10 +56,11 @@ class Setting:
         why: str = "",
         reloads: bool = True,
         short: str = "",
+        also: str = "",
     ) -> None:
         self.section, self.group = place
         self.name, self.kind, self.default, self.help, self.why = name, kind, default, help, why
-        self.reloads, self.short = reloads, short
+        self.reloads, self.short, self.also = reloads, short, also
 
     @property
     def variable(self) -> str:
@@ -128,10 +130,27 @@ TABLE = (
     Setting(
         APPLICATION,
         "env",
-        Name(),
+        Name("NAME", "[A-Za-z0-9_.-]*", 'a name like "production"; the variables are --environment NAME=VALUE'),
         "",
-        "Sets DJANGO_ENV to this name, and reads .env.NAME over .env",
-        why="Variables that are really set always win over those files.",
+        "Sets DJANGO_ENV to this name, reads .env.NAME over .env, and takes [env.NAME] of penstock.toml",
+        why="Variables that are really set always win over those two files.",
+        also="DJANGO_ENV",
+    ),
+    Setting(
+        APPLICATION,
+        "environment",
+        Variables(),
+        {},
+        "Variables for the site's processes; they win over those that are really set",
+        why="Values whose names sound secret are masked wherever they are shown.",
+    ),
+    Setting(
+        APPLICATION,
+        "secrets",
+        Listing(Name("NAME", Variables.name, "the name of a variable")),
+        [],
+        "Variables that the site must have; they may be files that NAME_FILE or systemd's credentials name",
+        why="The site does not start when one is missing. Their values are never shown.",
     ),
     Setting(APPLICATION, "python_path", Listing(Path()), [], "Directories to look for modules in, before all others"),
     Setting(

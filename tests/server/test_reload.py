@@ -4,7 +4,7 @@ import textwrap
 
 import pytest
 from hello_site import hello
-from test_supervisor_django import MANAGE, SETTINGS, URLS
+from shop_project import MANAGE, SETTINGS, URLS
 
 ANSWERS = """
     def application(environ, start_response):

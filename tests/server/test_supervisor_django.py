@@ -2,43 +2,14 @@
 
 import pytest
 from running_penstock import servers_in
-
-MANAGE = """\
-import os
-from django.core.management import execute_from_command_line
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
-"""
-SETTINGS = """\
-import os
-from pathlib import Path
-BASE_DIR = Path(__file__).parent.parent
-SECRET_KEY = "not secret"
-ALLOWED_HOSTS = ["*"]
-ROOT_URLCONF = "shop.urls"
-GREETING = os.environ.get("GREETING", "hello")
-STATIC_URL = "static/"
-"""
-URLS = """\
-from django.conf import settings
-from django.http import HttpResponse
-from django.urls import path
-urlpatterns = [path("", lambda request: HttpResponse(settings.GREETING))]
-"""
-WSGI = """\
-import os
-from django.core.wsgi import get_wsgi_application
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
-application = get_wsgi_application()
-"""
+from shop_project import SETTINGS, WSGI, write_shop
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """The directory of a project `shop` without a wsgi.py."""
     monkeypatch.delenv("DJANGO_SETTINGS_MODULE", raising=False)
-    tmp_path.joinpath("shop").mkdir()
-    for name, text in {"manage": MANAGE, "shop/__init__": "", "shop/settings": SETTINGS, "shop/urls": URLS}.items():
-        tmp_path.joinpath(f"{name}.py").write_text(text)
+    write_shop(tmp_path)
     return tmp_path
 
 

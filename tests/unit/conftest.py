@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from penstock.config import Config, load
 def configure(tmp_path) -> Callable[..., Config]:
     """Makes the configuration of the command-line arguments given, started in tmp_path."""
 
-    def make(environment: dict[str, str] | None = None, **arguments: Any) -> Config:
+    def make(environment: dict[str, str] | None = None, /, **arguments: Any) -> Config:
         return load(arguments, environment or {}, str(tmp_path))
 
     return make
@@ -33,3 +34,14 @@ def own_process(tmp_path, monkeypatch) -> Iterator[None]:
     for name in set(sys.modules) - modules:
         if (getattr(sys.modules[name], "__file__", None) or "").startswith(str(tmp_path)):
             del sys.modules[name]
+
+
+@pytest.fixture
+def running_settings(monkeypatch) -> Callable[[str], None]:
+    """Makes it look as if a Django was set up in this process with a settings module."""
+
+    def run_with(module: str) -> None:
+        settings = SimpleNamespace(configured=True, SETTINGS_MODULE=module)
+        monkeypatch.setitem(sys.modules, "django.conf", SimpleNamespace(settings=settings))
+
+    return run_with

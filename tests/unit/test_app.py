@@ -5,7 +5,8 @@ import pytest
 
 from penstock import app
 from penstock.app import find, load
-from penstock.errors import AppFailed, AppNotFound, UsageError
+from penstock.errors import AppFailed, AppNotFound, ConfigurationError, UsageError
+from penstock.secrets import MASK
 
 HELLO = """
     def application(environ, start_response):
@@ -35,6 +36,10 @@ def load_target(configure, target):
     return load(find(config, {}), config)
 
 
+def values_of(found):
+    return {name: variable.value for name, variable in found.variables.items()}
+
+
 # -- finding
 
 
@@ -43,7 +48,7 @@ def test_manage_py_here_or_above_names_the_project(write, configure, tmp_path):
     found = find(configure(chdir="shop/pages"), {})
     assert found.directory == found.path == str(tmp_path)
     assert (found.settings, found.module) == ("shop.settings", "")
-    assert found.variables == {"DJANGO_SETTINGS_MODULE": "shop.settings"}
+    assert values_of(found) == {"DJANGO_SETTINGS_MODULE": "shop.settings"}
 
 
 def test_the_settings_flag_wins_over_the_environment(write, configure):
@@ -51,7 +56,8 @@ def test_the_settings_flag_wins_over_the_environment(write, configure):
     real = {"DJANGO_SETTINGS_MODULE": "shop.live"}
     found = find(configure(settings="shop.test"), real)
     assert (found.settings, found.settings_origin) == ("shop.test", "--settings")
-    assert found.variables["DJANGO_SETTINGS_MODULE"] == "shop.test"
+    assert found.variables["DJANGO_SETTINGS_MODULE"].value == "shop.test"
+    assert [choice.module for choice in found.choices] == ["shop.test", "shop.live", "shop.settings"]
     assert find(configure(), real).settings == "shop.live"
 
 
@@ -59,22 +65,65 @@ def test_env_files_add_variables_and_the_named_one_wins(write, configure, tmp_pa
     write(manage=MANAGE)
     tmp_path.joinpath(".env").write_text("A=1\nB=1\nDJANGO_SETTINGS_MODULE=shop.dotenv\n")
     tmp_path.joinpath(".env.live").write_text("B=2\n")
-    assert find(configure(), {}).variables == {"A": "1", "B": "1", "DJANGO_SETTINGS_MODULE": "shop.dotenv"}
+    assert values_of(find(configure(), {})) == {"A": "1", "B": "1", "DJANGO_SETTINGS_MODULE": "shop.dotenv"}
     found = find(configure(env="live"), {})
-    assert found.variables == {"A": "1", "B": "2", "DJANGO_ENV": "live", "DJANGO_SETTINGS_MODULE": "shop.dotenv"}
+    assert values_of(found) == {"A": "1", "B": "2", "DJANGO_ENV": "live", "DJANGO_SETTINGS_MODULE": "shop.dotenv"}
     assert found.settings_origin == ".env"
 
 
 def test_env_files_never_win_over_the_real_environment(write, configure, tmp_path):
     write(manage=MANAGE)
     tmp_path.joinpath(".env").write_text("A=file\nB=file\n")
-    assert find(configure(), {"A": "real"}).variables == {"B": "file", "DJANGO_SETTINGS_MODULE": "shop.settings"}
+    assert values_of(find(configure(), {"A": "real"})) == {"B": "file", "DJANGO_SETTINGS_MODULE": "shop.settings"}
 
 
-def test_an_env_file_that_is_named_must_be_there(write, configure):
+def test_an_environment_that_nothing_knows_is_a_slip(write, configure, tmp_path):
     write(manage=MANAGE)
-    with pytest.raises(AppNotFound, match=r"--env live needs .*\.env\.live"):
-        find(configure(env="live"), {})
+    tmp_path.joinpath(".env.live").touch()
+    with pytest.raises(ConfigurationError, match=r"nothing here knows the environment 'life' \(--env\)") as caught:
+        find(configure(env="life"), {})
+    assert caught.value.hint == "did you mean 'live'?"
+    assert find(configure(env="live"), {}).variables["DJANGO_ENV"].value == "live"
+
+
+@pytest.mark.parametrize("reader", ["manage.py", "shop/wsgi.py", "shop/settings.py"])
+def test_an_environment_may_be_one_that_only_the_project_knows(write, configure, reader):
+    write({"manage.py": MANAGE, reader: f"{MANAGE}os.environ.get('DJANGO_ENV')"})
+    assert find(configure(env="live"), {}).variables["DJANGO_ENV"] == ("live", "--env", False)
+
+
+def test_manage_py_may_choose_by_the_environment(write, configure):
+    module = """f"shop.settings.{os.environ.get('DJANGO_ENV', 'development')}"
+"""
+    write(manage=f'import os, django\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", {module})')
+    found = find(configure(), {})
+    assert (found.settings, found.settings_origin.endswith("manage.py")) == ("shop.settings.development", True)
+    found = find(configure(env="production"), {})
+    assert found.settings == "shop.settings.production"
+    assert found.settings_origin.endswith("manage.py, by --env")
+
+
+def test_a_variable_of_another_project_is_doubted(write, configure):
+    write({"shop/settings.py": ""}, manage=MANAGE)
+    [warning] = find(configure(), {"DJANGO_SETTINGS_MODULE": "blog.settings"}).warnings
+    assert warning.startswith("DJANGO_SETTINGS_MODULE in the environment names blog.settings, which does not belong")
+    assert "manage.py names shop.settings" in warning
+
+
+def test_settings_of_this_project_are_not_doubted(write, configure):
+    write({"shop/settings.py": "", "configuration/live.py": ""}, manage=MANAGE)
+    for module in ("shop.settings", "shop.other", "configuration.live"):
+        assert find(configure(), {"DJANGO_SETTINGS_MODULE": module}).warnings == []
+    assert find(configure(settings="blog.settings"), {}).warnings == []
+
+
+def test_that_manage_py_and_wsgi_py_disagree_is_told(write, configure):
+    write({"shop/wsgi.py": 'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.live")'}, manage=MANAGE)
+    found = find(configure(), {})
+    assert found.settings == "shop.settings"
+    [warning] = found.warnings
+    assert "shop/wsgi.py names shop.live: the first one counts; choose with --settings" in warning
+    assert find(configure(settings="shop.settings"), {}).warnings == []
 
 
 def test_without_manage_py_the_only_wsgi_py_is_taken(write, configure, tmp_path):
@@ -231,3 +280,51 @@ def test_a_long_traceback_is_cut_to_the_frames_next_to_the_mistake(write, config
         load_target(configure, "deep")
     assert caught.value.detail.count("File ") == app.TRACEBACK_FRAMES
     assert caught.value.detail.endswith("ZeroDivisionError: division by zero\n")
+
+
+def test_settings_that_belong_elsewhere_and_are_not_here_are_an_error(write, configure, own_process):
+    write({"shop/settings.py": ""}, manage=MANAGE)
+    config = configure()
+    with pytest.raises(AppNotFound, match=r"there is no settings module 'blog_\.settings'") as caught:
+        load(find(config, {"DJANGO_SETTINGS_MODULE": "blog_.settings"}), config)
+    assert "does not belong to this project" in caught.value.hint
+    assert "shop.settings" in caught.value.hint
+
+
+def test_secrets_are_masked_in_the_failures_of_the_application(write, configure, own_process, tmp_path):
+    tmp_path.joinpath(".env").write_text("SIGNING_KEY=correct-horse\nDATABASE=db://me:battery-staple@host/\n")
+    write(
+        teller="import os\n"
+        "raise ValueError(' and '.join(os.environ[name] for name in ('SIGNING_KEY', 'DATABASE', 'PLAIN')))"
+    )
+    config = configure(app="teller", environment={"PLAIN": "nothing-special"})
+    with pytest.raises(AppFailed) as caught:
+        load(find(config, {}), config)
+    assert f"ValueError: {MASK} and db://me:{MASK}@host/ and nothing-special" in caught.value.message
+    assert "correct-horse" not in str(caught.value)
+    assert "battery-staple" not in str(caught.value)
+
+
+def test_another_project_that_the_application_imports_is_refused(write, configure, own_process, running_settings):
+    running_settings("shop.settings")
+    write(
+        {"blog/wsgi.py": 'import os\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "blog.settings")\n'},
+        both=f"import blog.wsgi\n{textwrap.dedent(HELLO)}",
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        load_target(configure, "both")
+    assert caught.value.message == (
+        "both:application brings a second Django project: this process already runs with shop.settings, "
+        "and blog.wsgi wants blog.settings"
+    )
+    assert "a site of its own" in caught.value.hint
+
+
+def test_an_application_that_sets_its_settings_itself_is_told_of(write, configure, own_process, running_settings):
+    running_settings("shop.settings")
+    write(hello=f'import os\nos.environ["DJANGO_SETTINGS_MODULE"] = "shop.settings"\n{textwrap.dedent(HELLO)}')
+    config = configure(app="hello", settings="shop.live")
+    loaded = load(find(config, {}), config)
+    assert loaded.settings == ("shop.settings", "set by hello", False)
+    [warning] = loaded.warnings
+    assert warning.startswith("shop.live (--settings) has no effect, because hello sets DJANGO_SETTINGS_MODULE")

@@ -75,6 +75,34 @@ def test_explain_names_the_settings_module_and_who_chose_it(capsys, tmp_path, mo
     assert ["settings", "chosen", "by", "manage.py"] in lines
 
 
+def test_explain_shows_variables_with_their_origins_and_no_secret(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tmp_path.joinpath(".env").write_text("SIGNING_KEY=correct-horse\nCACHE=redis://:battery-staple@cache\n")
+    arguments = ["explain", "hello", "--environment", "API_TOKEN=staple", "--environment", "GREETING=hello"]
+    assert main(arguments) == 0
+    text = capsys.readouterr().out
+    lines = [line.split() for line in text.splitlines()]
+    assert ["GREETING", "hello", "--environment"] in lines
+    assert ["API_TOKEN", "••••", "--environment"] in lines
+    assert ["SIGNING_KEY", "••••", ".env"] in lines
+    assert ["CACHE", "redis://:••••@cache", ".env"] in lines
+    assert main([*arguments, "--json"]) == 0
+    text += capsys.readouterr().out
+    assert "horse" not in text
+    assert "staple" not in text
+
+
+def test_explain_names_who_else_has_named_a_settings_module(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "shop.live")
+    tmp_path.joinpath("manage.py").write_text(
+        'import os\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")\n# django\n'
+    )
+    assert main(["explain", "--settings", "shop.test"]) == 0
+    text = capsys.readouterr().out
+    assert "shop.live (DJANGO_SETTINGS_MODULE in the environment), shop.settings (manage.py)" in text
+
+
 def test_the_working_directory_keeps_the_name_of_a_link_that_leads_to_it(tmp_path, monkeypatch):
     tmp_path.joinpath("release").mkdir()
     link = tmp_path / "current"

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from penstock.config import find_file, line_of, load
@@ -48,7 +50,17 @@ def test_a_file_above_without_manage_py_is_not_ours(tmp_path):
         ("[server]\n\nworkers = 1\n", r"toml:3: \[server\] has no key 'workers'", "it belongs in [site]"),
         ("workers = 1\n", "toml:1: unknown key 'workers'", "write it below [site]"),
         ("[sites.shop]\nworkers = 1\n", "toml:1: unknown key 'sites'", "one site: [site]"),
-        ("[web]\n", "toml:1: unknown key 'web'", "the sections are [server] and [site]"),
+        ("[web]\n", "toml:1: unknown key 'web'", "the sections are [server] and [site], and [env.NAME.site]"),
+        ("[env.live]\nworkers = 1\n", "toml:2: unknown key 'env.live.workers'", "write it below [env.live.site]"),
+        ("[env.live.site]\nworkrs = 1\n", r"toml:2: \[env.live.site\] has no key 'workrs'", "did you mean 'workers'?"),
+        ('[env."live.eu".site]\nworkrs = 1\n', r"toml:2: \[env.live.eu.site\]", "did you mean 'workers'?"),
+        ("[env.live.server]\nworkers = 1\n", r"toml:2: \[env.live.server\]", "it belongs in [env.live.site]"),
+        ("[env.live.site]\nenv = 'x'\n", "toml:2: .* cannot choose another env", "write it in [site]"),
+        (
+            "env = 'live'\n",
+            "toml:1: below env are tables",
+            "as in [env.production.site]; which one is taken is env in [site]",
+        ),
         ("[site]\nworkers = 'x'\n", r"workers cannot be 'x' \(.*toml:2\): expected a whole", "the default is 'auto'"),
         ("[site]\nworkers = [\n", "is not valid TOML", ""),
     ],
@@ -59,6 +71,68 @@ def test_a_mistake_in_the_file_is_named_with_its_line(tmp_path, configure, text,
         configure()
     assert caught.value.hint == hint
     assert caught.value.exit_code == 2
+
+
+OVERLAID = """
+[site]
+workers = 1
+threads = 1
+environment = { A = "1", B = "1" }
+
+[env.live.site]
+workers = 2
+
+[env.live.server]
+bind = [":80"]
+
+[env.live.site.environment]
+B = "2"
+
+[env.test.site]
+workers = 3
+"""
+
+
+def test_the_part_of_the_file_for_an_environment_is_laid_over_the_rest(tmp_path, configure, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tmp_path.joinpath("penstock.toml").write_text(OVERLAID)
+    config = configure(env="live")
+    assert (config.workers, config.origin("workers")) == (2, "penstock.toml:8")
+    assert (config.threads, config.origin("threads")) == (1, "penstock.toml:4")
+    assert (config.bind, config.origin("bind")) == (["0.0.0.0:80"], "penstock.toml:11")
+    assert (config.environment, config.origin("environment")) == ({"A": "1", "B": "2"}, "penstock.toml:13")
+    assert configure({"PENSTOCK_WORKERS": "9"}, env="live").workers == 9
+    assert configure(env="other").workers == configure().workers == 1
+    assert config.environments == ("live", "test")
+
+
+def test_an_environment_is_chosen_by_the_flag_then_variables_then_the_file_then_an_env_file(tmp_path, configure):
+    def chosen(*arguments, **named):
+        config = configure(*arguments, **named)
+        return config.env, os.path.basename(config.origin("env"))
+
+    assert chosen() == ("", "default")
+    tmp_path.joinpath(".env").write_text("DJANGO_ENV=dotenv\n")
+    assert chosen() == ("dotenv", "DJANGO_ENV in .env")
+    tmp_path.joinpath("penstock.toml").write_text("[site]\nenv = 'file'\n[env.dotenv.site]\nworkers = 1\n")
+    assert chosen() == ("file", "penstock.toml:2")
+    assert chosen({"DJANGO_ENV": "django"}) == ("django", "DJANGO_ENV")
+    assert chosen({"DJANGO_ENV": "django", "PENSTOCK_ENV": "ours"}) == ("ours", "PENSTOCK_ENV")
+    assert chosen({"PENSTOCK_ENV": "ours"}, env="flag") == ("flag", "--env")
+    assert chosen({"DJANGO_ENV": ""}) == ("", "DJANGO_ENV")
+
+
+def test_an_environment_of_an_env_file_chooses_its_part_of_the_file(tmp_path, configure):
+    tmp_path.joinpath("penstock.toml").write_text(OVERLAID)
+    tmp_path.joinpath(".env").write_text("DJANGO_ENV=test\n")
+    assert configure().workers == 3
+
+
+def test_a_wrong_variable_is_named_and_its_value_is_not(tmp_path, configure):
+    tmp_path.joinpath("penstock.toml").write_text('[site]\nenvironment = { KEY = "secret", PORT = 7 }\n')
+    with pytest.raises(ConfigurationError, match=r"toml:2\): the value of PORT must be text") as caught:
+        configure()
+    assert "secret" not in str(caught.value)
 
 
 def test_a_wrong_value_in_the_environment_names_the_variable(configure):

@@ -10,10 +10,12 @@ from penstock.kinds import (
     Listing,
     LogConfig,
     Mask,
+    Name,
     Path,
     Rate,
     Server,
     Size,
+    Variables,
     Workers,
 )
 
@@ -188,3 +190,36 @@ def test_a_mask_is_octal(text, mask):
 def test_what_is_no_mask_is_refused(value):
     with pytest.raises(ValueError, match="expected an octal number"):
         Mask().read(value, "/")
+
+
+@pytest.mark.parametrize("value", ["A=1,B=x=y", ["A=1", "B=x=y"], {"A": "1", "B": "x=y"}])
+def test_variables_are_a_table_a_list_or_text(value):
+    assert Variables().read(value, "/") == {"A": "1", "B": "x=y"}
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("A", "expected NAME=VALUE"),
+        (7, "expected NAME=VALUE"),
+        ("1A=x", "'1A' is not the name of a variable"),
+        ({"A B": "x"}, "'A B' is not the name of a variable"),
+        ({"A": 1}, "the value of A must be text: write it in quotes"),
+        ({"A": "\0"}, "the value of A must be text"),
+    ],
+)
+def test_what_are_no_variables_is_refused(value, reason):
+    with pytest.raises(ValueError, match=reason):
+        Variables().read(value, "/")
+
+
+def test_variables_are_shown_without_what_sounds_secret():
+    assert Variables().show({"A": "1", "KEY": "x"}) == "A=1, KEY=••••"
+    assert "x" not in Variables().quote({"KEY": "x"})
+
+
+def test_a_name_must_look_like_one():
+    name = Name("NAME", "[a-z]*", "a small name")
+    assert (name.read("abc", "/"), name.read("", "/")) == ("abc", "")
+    with pytest.raises(ValueError, match="expected a small name"):
+        name.read("a/b", "/")

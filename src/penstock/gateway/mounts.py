@@ -4,11 +4,13 @@ ASGI applications are called through a2wsgi. Refuses nothing: what is below no m
 """
 
 import inspect
+import sys
 import threading
 from collections.abc import Mapping
 from typing import Any
 
 from penstock.app import Application, import_named
+from penstock.django.second_project import refuse_second_project
 from penstock.errors import ConfigurationError
 from penstock.gateway.middleware import layer_of
 
@@ -26,7 +28,9 @@ def mount(main: Application, targets: Mapping[str, str], origin: str) -> Applica
 def load(prefix: str, target: str, origin: str) -> Application:
     """One mounted application, callable as WSGI."""
     what = f"the mount {prefix} = {target} ({origin})"
+    before = set(sys.modules)
     application, _ = import_named(target, what)
+    refuse_second_project(target.partition(":")[0], before, what)
     return adapt(application, what) if is_asgi(application) else application
 
 
