@@ -98,6 +98,19 @@ def build_parser(words: Sequence[str]) -> Parser:
     explaining.add_argument("--json", action="store_true", help="as JSON, for programs")
     for command in (serving, explaining):
         add_settings(command)
+    starting = commands.add_parser(
+        "startproject",
+        help="make a Django project that is ready to deploy",
+        description="Makes a Django project NAME, in a new directory of that name or in DIR. Writes over nothing.",
+        formatter_class=formatter,
+        allow_abbrev=False,
+    )
+    starting.set_defaults(run=start_project)
+    starting.add_argument("name", metavar="NAME", help="the name of the project's Python package")
+    starting.add_argument("directory", nargs="?", metavar="DIR", help="where to make it (default: ./NAME)")
+    starting.add_argument(
+        "--single-settings", action="store_true", help="one settings.py, instead of one for each environment"
+    )
     for name, (help, description) in CONTROLS.items():
         controlling = commands.add_parser(
             name, help=help, description=description, formatter_class=formatter, allow_abbrev=False
@@ -208,6 +221,15 @@ def control(options: Mapping[str, Any]) -> int:
 
         return watch(config, options["once"])
     print(run(options, config), end="")
+    return 0
+
+
+def start_project(options: Mapping[str, Any]) -> int:
+    """Makes a project, and prints what to do next."""
+    from penstock.django import starter  # noqa: PLC0415
+
+    started = starter.start_project(options["name"], options["directory"], options["single_settings"])
+    print(starter.next_steps(started, log.has_colour(1)), end="")
     return 0
 
 
