@@ -111,6 +111,17 @@ def build_parser(words: Sequence[str]) -> Parser:
     starting.add_argument(
         "--single-settings", action="store_true", help="one settings.py, instead of one for each environment"
     )
+    adopting = commands.add_parser(
+        "init",
+        help="add to a Django project what it lacks to be deployed",
+        description="Adds to the Django project here the files that it lacks, and shows what it adds. Lines that are "
+        "there already change only with --yes.",
+        formatter_class=formatter,
+        allow_abbrev=False,
+    )
+    adopting.set_defaults(run=adopt)
+    adopting.add_argument("--yes", action="store_true", help="change lines that are there, too")
+    adopting.add_argument("--dry-run", action="store_true", help="show what would be done, and write nothing")
     for name, (help, description) in CONTROLS.items():
         controlling = commands.add_parser(
             name, help=help, description=description, formatter_class=formatter, allow_abbrev=False
@@ -230,6 +241,18 @@ def start_project(options: Mapping[str, Any]) -> int:
 
     started = starter.start_project(options["name"], options["directory"], options["single_settings"])
     print(starter.next_steps(started, log.has_colour(1)), end="")
+    return 0
+
+
+def adopt(options: Mapping[str, Any]) -> int:
+    """Adds to a project what it lacks, and prints what that was."""
+    from penstock.django import adoption  # noqa: PLC0415
+
+    project = adoption.find_project(working_directory())
+    changes = adoption.plan(project, with_changes=options["yes"])
+    if not options["dry_run"]:
+        adoption.apply([change for change in changes if options["yes"] or not change.asks])
+    print(adoption.report(project, changes, options["yes"], options["dry_run"], log.has_colour(1)), end="")
     return 0
 
 
