@@ -255,8 +255,15 @@ def test_a_place_that_cannot_be_written_is_an_error(tmp_path):
     assert "cannot be made: Not a directory" in refused.stderr
 
 
-def test_without_django_it_says_how_to_install_it(tmp_path):
-    tmp_path.joinpath("django.py").write_text("raise ImportError('no Django here')")
+@pytest.mark.parametrize(
+    ("django", "message"),
+    [
+        ("raise ImportError('none here')", "a Django project needs Django, which this Python does not have"),
+        ("VERSION, __version__ = (4, 2, 9), '4.2.9'", "a new project needs Django 5.2, and this Python has 4.2.9"),
+    ],
+)
+def test_without_a_django_that_will_do_it_says_how_to_install_one(tmp_path, django, message):
+    tmp_path.joinpath("django.py").write_text(django)
     refused = subprocess.run(
         [sys.executable, "-m", "penstock", "startproject", "mysite"],
         cwd=tmp_path,
@@ -266,6 +273,6 @@ def test_without_django_it_says_how_to_install_it(tmp_path):
         check=False,
     )
     assert refused.returncode == 1
-    assert "needs Django, which this Python does not have" in refused.stderr
-    assert "-m pip install" in refused.stderr
+    assert message in refused.stderr
+    assert "-m pip install --upgrade Django" in refused.stderr
     assert not tmp_path.joinpath("mysite").exists()

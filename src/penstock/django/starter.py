@@ -18,6 +18,7 @@ from typing import NamedTuple
 from penstock.errors import PenstockError, UsageError
 
 TEMPLATE = Path(__file__).parent / "project_template"
+OLDEST_DJANGO = (5, 2)  # whose SQLite knows transaction_mode; the same as the extra's
 # What Django fills in; pages and style are copied as they are, because their braces are the project's own.
 RENDERED = ["py", "env", "example", "md", "toml", "txt"]
 # In a split layout each environment begins with this line; what comes after it moves into the single file.
@@ -34,6 +35,7 @@ class Started(NamedTuple):
 def start_project(name: str, directory: str | None, is_single: bool) -> Started:
     """Makes the project `name` in `directory`, by default one of that name, here. Raises PenstockError."""
     check_name(name)
+    check_django()
     target = Path(directory).expanduser().absolute() if directory else Path.cwd() / name
     if os.path.lexists(target) and (not directory or not target.is_dir()):
         raise UsageError(
@@ -76,17 +78,23 @@ def check_name(name: str) -> None:
         raise UsageError(f"{name!r} is the name of something else in the project", "choose another name")
 
 
-def render(name: str, directory: Path, is_single: bool) -> None:
-    """Has Django fill in the template. UsageError when the name belongs to a module; PenstockError without Django."""
+def check_django() -> None:
+    """PenstockError when there is no Django, or one that is too old for the project."""
+    install = f"{sys.executable} -m pip install --upgrade Django"
     try:
         import django  # noqa: PLC0415 (an extra)
-        from django.core.management import CommandError  # noqa: PLC0415
-        from django.core.management.commands import startproject  # noqa: PLC0415
     except ImportError as error:
-        raise PenstockError(
-            "a Django project needs Django, which this Python does not have",
-            f"{sys.executable} -m pip install Django",
-        ) from error
+        raise PenstockError("a Django project needs Django, which this Python does not have", install) from error
+    if django.VERSION < OLDEST_DJANGO:
+        oldest = "{}.{}".format(*OLDEST_DJANGO)
+        raise PenstockError(f"a new project needs Django {oldest}, and this Python has {django.__version__}", install)
+
+
+def render(name: str, directory: Path, is_single: bool) -> None:
+    """Has Django fill in the template. UsageError when the name belongs to a module."""
+    import django  # noqa: PLC0415
+    from django.core.management import CommandError  # noqa: PLC0415
+    from django.core.management.commands import startproject  # noqa: PLC0415
 
     class Command(startproject.Command):  # type: ignore[misc]
         """Django's, with template files that have the names of none."""
