@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from running_site import SCRIPTS, manage, serve
 
+from penstock.cli import main
+
 PRODUCTION = {"DJANGO_ENV": "production", "SECRET_KEY": "a-key-of-production-" * 3}
 LAYOUTS = {"split": [], "single": ["--single-settings"]}
 
@@ -105,6 +107,20 @@ def test_the_environment_may_be_chosen_in_the_env_file(project):
         file.write_text(before)
     assert "DEBUG = False" in settings.stdout or "DEBUG" not in settings.stdout
     assert wsgi.stdout == "False\n"
+
+
+def test_penstock_refuses_to_serve_production_without_its_key(project):
+    refused = subprocess.run(
+        [SCRIPTS / "penstock", "serve", "--bind", "127.0.0.1:0"],
+        cwd=project,
+        env=os.environ | {"DJANGO_ENV": "production"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert refused.returncode == 1
+    assert "the variable SECRET_KEY is the development key" in refused.stderr
 
 
 def test_penstock_serves_its_page_its_style_and_the_admin_in_development(project):
@@ -220,11 +236,12 @@ def test_a_directory_that_is_not_there_is_made(tmp_path):
         ("", "cannot be the name of a Python package"),
     ],
 )
-def test_a_bad_name_is_refused(tmp_path, name, message):
-    refused = penstock(tmp_path, "startproject", name)
-    assert refused.returncode == 2
-    assert refused.stderr.startswith("error: ")
-    assert message in refused.stderr
+def test_a_bad_name_is_refused(tmp_path, monkeypatch, capsys, name, message):
+    monkeypatch.chdir(tmp_path)
+    assert main(["startproject", name]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
     assert list(tmp_path.iterdir()) == []
 
 

@@ -83,7 +83,7 @@ def plan(project: Project, with_changes: bool) -> list[Change]:
 def toml(project: Project) -> Change:
     """Our own file, with everything in it left as the default."""
     path = project.directory / FILE_NAME
-    text = TEMPLATE.joinpath(f"{FILE_NAME}-tpl").read_text()
+    text = TEMPLATE.joinpath(f"{FILE_NAME}-tpl").read_text("utf-8")
     text = text.replace("{{ project_name }}", project.settings.partition(".")[0] or project.directory.name)
     there = read(path) if path.exists() else None
     after = re.sub(r"(?m)^(\w+ = )", r"# \1", text) if there is None else there

@@ -122,10 +122,10 @@ def render(name: str, directory: Path, is_single: bool) -> None:
 def merge_settings(package: Path) -> None:
     """Makes one settings.py of a rendered settings package."""
     base, development, production = (
-        package.joinpath(f"{module}.py").read_text() for module in ("base", "development", "production")
+        package.joinpath(f"{module}.py").read_text("utf-8") for module in ("base", "development", "production")
     )
     shutil.rmtree(package)
-    package.with_suffix(".py").write_text(single_settings(base, development, production))
+    package.with_suffix(".py").write_text(single_settings(base, development, production), "utf-8")
 
 
 def single_settings(base: str, development: str, production: str) -> str:
