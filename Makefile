@@ -66,14 +66,14 @@ clean:  ## Remove all that was built; the example's data stays
 	rm -rf .venv target fuzz/target docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -f src/penstock/_native*.so
 
-# $(call apt_get,PACKAGES) fails, without asking for anything, where it may not install.
+# $(call apt_get,PACKAGES) fails, without asking for anything, where it may not install. RUNLEVEL=1: no service starts.
 apt_get = ( as=; [ "$$(id -u)" = 0 ] || { sudo -n true 2>/dev/null || exit 1; as='sudo -n'; }; \
-  $$as apt-get update -qq && $$as env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) ) >&2
+  $$as apt-get update -qq && $$as env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) ) >&2
 
 # A command, or a file, and the package that brings it.
 SYSTEM := wrk:wrk nginx:nginx-light chromium:chromium chromedriver:chromium-driver /usr/include/ev.h:libev-dev \
-  /usr/lib/postgresql:postgresql
-system-packages:  ## Install what some tests and benchmarks need: wrk, nginx, chromium, libev, postgresql
+  /usr/lib/postgresql:postgresql apache2:apache2 /usr/lib/apache2/modules/mod_wsgi.so:libapache2-mod-wsgi-py3
+system-packages:  ## Install what some tests and benchmarks need: wrk, nginx, chromium, libev, PostgreSQL, Apache
 	@missing=; PATH="$$PATH:/usr/sbin"; for entry in $(SYSTEM); do \
 	  command -v "$${entry%:*}" >/dev/null || test -e "$${entry%:*}" || missing="$$missing $${entry#*:}"; done; \
 	test -z "$$missing" || $(call apt_get,$$missing) || printf '%s\n' "note: not installed:$$missing." \

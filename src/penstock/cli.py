@@ -125,6 +125,30 @@ def build_parser(words: Sequence[str]) -> Parser:
             from penstock.gunicorn_flags import add_to  # noqa: PLC0415 (only for who brings Gunicorn's habits)
 
             add_to(command)
+    starting = commands.add_parser(
+        "startproject",
+        help="make a Django project that is ready to deploy",
+        description="Makes a Django project NAME, in a new directory of that name or in DIR. Writes over nothing.",
+        formatter_class=formatter,
+        allow_abbrev=False,
+    )
+    starting.set_defaults(run=start_project)
+    starting.add_argument("name", metavar="NAME", help="the name of the project's Python package")
+    starting.add_argument("directory", nargs="?", metavar="DIR", help="where to make it (default: ./NAME)")
+    starting.add_argument(
+        "--single-settings", action="store_true", help="one settings.py, instead of one for each environment"
+    )
+    adopting = commands.add_parser(
+        "init",
+        help="add to a Django project what it lacks to be deployed",
+        description="Adds to the Django project here the files that it lacks, and shows what it adds. Lines that are "
+        "there already change only with --yes.",
+        formatter_class=formatter,
+        allow_abbrev=False,
+    )
+    adopting.set_defaults(run=adopt)
+    adopting.add_argument("--yes", action="store_true", help="change lines that are there, too")
+    adopting.add_argument("--dry-run", action="store_true", help="show what would be done, and write nothing")
     for name, (help, description) in CONTROLS.items():
         controlling = commands.add_parser(
             name, help=help, description=description, formatter_class=formatter, allow_abbrev=False
@@ -246,6 +270,27 @@ def control(options: Mapping[str, Any]) -> int:
 
         return watch(config, options["once"])
     print(run(options, config), end="")
+    return 0
+
+
+def start_project(options: Mapping[str, Any]) -> int:
+    """Makes a project, and prints what to do next."""
+    from penstock.django import starter  # noqa: PLC0415
+
+    started = starter.start_project(options["name"], options["directory"], options["single_settings"])
+    print(starter.next_steps(started, log.has_colour(1)), end="")
+    return 0
+
+
+def adopt(options: Mapping[str, Any]) -> int:
+    """Adds to a project what it lacks, and prints what that was."""
+    from penstock.django import adoption  # noqa: PLC0415
+
+    project = adoption.find_project(working_directory())
+    changes = adoption.plan(project, with_changes=options["yes"])
+    if not options["dry_run"]:
+        adoption.apply([change for change in changes if options["yes"] or not change.asks])
+    print(adoption.report(project, changes, options["yes"], options["dry_run"], log.has_colour(1)), end="")
     return 0
 
 

@@ -1,0 +1,74 @@
+"""Another server as a process: ready when its log says so, ended by a signal, its end checked. Never sleeps."""
+
+import os
+import queue
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+SCRIPTS = Path(sys.executable).parent
+# Seconds after which a server that does not answer, or does not leave, fails the test instead of hanging it.
+PATIENCE = 60
+
+
+@contextmanager
+def running(
+    command: Sequence[str | Path],
+    directory: Path,
+    ready: str,
+    environment: Mapping[str, str] | None = None,
+    ends_with: int = 0,
+) -> Iterator[re.Match[str]]:
+    """Runs `command`; yields the match of `ready` in its log, which is also what it writes to standard output.
+
+    Prints the log, which pytest shows when the test fails. AssertionError when it ends before it is ready, or with
+    another status than `ends_with` on SIGTERM.
+    """
+    process = subprocess.Popen(
+        command,
+        cwd=directory,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"} | dict(environment or {}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    written: list[str] = []
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()  # "" at the end
+
+    def read() -> None:
+        for line in process.stdout:
+            written.append(line)
+            lines.put(line)
+        lines.put("")
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        while not (found := re.search(ready, line := lines.get(timeout=PATIENCE))):
+            assert line, f"{command[0]} ended before it was ready: its log is below"
+        yield found
+    finally:
+        process.terminate()
+        try:
+            status = process.wait(PATIENCE)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            reader.join(PATIENCE)
+            print("".join(written))
+    assert status == ends_with, f"{command[0]} ended with {status}: its log is below"
+
+
+def free_port() -> int:
+    """A port for a server that cannot choose one by itself and say which."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
