@@ -96,7 +96,17 @@ def build_parser(words: Sequence[str]) -> Parser:
     )
     explaining.set_defaults(run=explain)
     explaining.add_argument("--json", action="store_true", help="as JSON, for programs")
-    for command in (serving, explaining):
+    checking = commands.add_parser(
+        "check",
+        help="say what would go wrong in production",
+        description="Checks the project that `penstock serve` with the same arguments would serve: what is wrong, "
+        "why it matters, and how to mend it. Ends with 1 when there are errors.",
+        formatter_class=formatter,
+        allow_abbrev=False,
+    )
+    checking.set_defaults(run=check)
+    add_check_options(checking)
+    for command in (serving, explaining, checking):
         add_settings(command)
     for name, (help, description) in CONTROLS.items():
         controlling = commands.add_parser(
@@ -116,6 +126,22 @@ def build_parser(words: Sequence[str]) -> Parser:
         ):
             controlling.add_argument(flag, metavar=metavar, default=argparse.SUPPRESS, help=text)
     return parser
+
+
+def add_check_options(parser: argparse.ArgumentParser) -> None:
+    """What `penstock check` alone is asked."""
+    levels = ("debug", "info", "warning", "error", "critical")
+    parser.add_argument("--deploy", action="store_true", help="also look for what only matters in production")
+    parser.add_argument("--live", action="store_true", help="also start the site on a private socket, and ask it")
+    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
+    parser.add_argument(
+        "--fail-level",
+        type=str.lower,
+        choices=levels,
+        default="error",
+        metavar="LEVEL",
+        help=f"end with 1 from this level on: {', '.join(levels)} (default: error)",
+    )
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -195,6 +221,25 @@ def explain(options: Mapping[str, Any]) -> int:
     config = load({name: value for name, value in options.items() if name != "json"}, os.environ, working_directory())
     print(show(config, os.environ, as_json=options["json"], has_colour=log.has_colour(1)))
     return 0
+
+
+def check(options: dict[str, Any]) -> int:
+    """Prints what is wrong with the project."""
+    import shutil  # noqa: PLC0415
+
+    from penstock.check.private_site import Serving  # noqa: PLC0415
+    from penstock.check.report import as_json, as_text  # noqa: PLC0415
+    from penstock.check.run import Asked, run  # noqa: PLC0415
+
+    asked = Asked(**{name: options.pop(name) for name in Asked._fields})
+    wants_json = options.pop("json")
+    start = working_directory()
+    report = run(load(options, os.environ, start), Serving(options, dict(os.environ), start), asked)
+    if wants_json:
+        print(as_json(report))
+    else:
+        print(as_text(report, log.has_colour(1), shutil.get_terminal_size().columns))
+    return int(report.has_failed)
 
 
 def control(options: Mapping[str, Any]) -> int:

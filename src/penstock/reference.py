@@ -1,7 +1,6 @@
-"""Writes what is generated from the tables of settings and metrics: `python -m penstock.reference docs/reference`.
+"""Writes what is generated from the tables: `python -m penstock.reference docs/reference`.
 
-settings.md and metrics.md are for people, penstock.schema.json is for editors. A test checks that the checked-in
-ones are fresh.
+The pages are for people, penstock.schema.json is for editors. A test checks that the checked-in ones are fresh.
 """
 
 import json
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from penstock.admin import metrics
+from penstock.check import rules
 from penstock.settings import TABLE, Setting
 
 
@@ -19,6 +19,7 @@ def files() -> dict[str, str]:
     return {
         "settings.md": page(),
         "metrics.md": metrics.page(),
+        "checks.md": rules.page(),
         "penstock.schema.json": json.dumps(schema(), indent=2) + "\n",
     }
 

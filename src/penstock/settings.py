@@ -70,6 +70,7 @@ PROXIES = ("server", "Proxies in front")
 FILES = ("site", "Static and protected files")
 LOGS = ("server", "Logs and the process")
 MONITORING = ("server", "Monitoring")
+CHECKS = ("site", "Checks")
 
 # Longer than a day is surely a slip of a unit.
 DAY = 86400
@@ -517,6 +518,14 @@ TABLE = (
         "penstock",
         "The first part of the names that StatsD gets",
         reloads=False,
+    ),
+    Setting(
+        CHECKS,
+        "silenced_checks",
+        Listing(Kind("ID")),
+        [],
+        "Findings that `penstock check` does not show",
+        why="Django's SILENCED_SYSTEM_CHECKS counts too.",
     ),
 )
 
