@@ -134,7 +134,7 @@ def raised_by(project: Project, path: str) -> str:
     before = logging.root.manager.disable
     logging.disable()
     try:
-        probe(project.application, path, "")
+        probe(project.application, path, "", "https")
     except AppFailed as error:
         return traceback_in(project.directory, caught[-1]) if caught else error.detail
     finally:
