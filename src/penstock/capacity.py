@@ -51,11 +51,11 @@ def quota_of(directory: str, is_v1: bool) -> float:
     return quota / period if quota > 0 and period > 0 else math.inf
 
 
-def memory_limit(root: str = "/sys/fs/cgroup") -> int:
-    """Bytes of memory that this process and its children may use: the cgroup's, or the machine's."""
+def memory_limit(memberships: str, root: str = "/sys/fs/cgroup") -> int:
+    """Bytes of memory that the processes of a cgroup may use: by the least limit on the way up, or the machine's."""
     limits = [
         int(text)
-        for place, is_v1 in cgroup_places(read_text("/proc/self/cgroup"), "memory", root)
+        for place, is_v1 in cgroup_places(memberships, "memory", root)
         if (text := read_text(f"{place}/{'memory.limit_in_bytes' if is_v1 else 'memory.max'}").strip()).isdigit()
     ]
     pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")

@@ -10,8 +10,9 @@ from typing import Any
 
 from running_site import SCRIPTS, manage
 
+SECRET_KEY = "9rV-kx2q.Tz7!mWc_4Hs8bYe0LgNf3UjPdAo6Ri1Ku5Xv-Zw+Q"
 FILES = {
-    ".env": "DJANGO_SECRET_KEY=9rV-kx2q.Tz7!mWc_4Hs8bYe0LgNf3UjPdAo6Ri1Ku5Xv-Zw+Q\n",
+    ".env": f"DJANGO_SECRET_KEY={SECRET_KEY}\n",
     "manage.py": """
 import os, sys
 from django.core.management import execute_from_command_line

@@ -109,7 +109,6 @@ def test_a_manifest_without_its_files_is_found(spoilt):
 
 def test_static_files_are_not_looked_for_in_development(spoilt):
     shutil.rmtree(spoilt.directory / "var")
-    spoilt.add("DEBUG = True")
     assert spoilt.run().stdout.endswith("nothing found\n")
 
 

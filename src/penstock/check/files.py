@@ -25,7 +25,7 @@ def check(project: Project) -> Iterator[Finding]:
         return
     yield from urls(project)
     yield from uploads(project)
-    if project.is_deploy or not project.settings.DEBUG:
+    if project.is_deploy:
         yield from static_files(project)
 
 
@@ -51,7 +51,8 @@ def uploads(project: Project) -> Iterator[Finding]:
     media_url, static_url = url_path(settings.MEDIA_URL), url_path(settings.STATIC_URL)
     urls = [url for url in (media_url, static_url) if url and url != "/"]
     if len(urls) == 2 and (urls[0].startswith(urls[1]) or urls[1].startswith(urls[0])):
-        yield finding("E207", "MEDIA_URL and STATIC_URL lie in one another", object=place)
+        url_place = place_of(project.module, "MEDIA_URL")
+        yield finding("E207", "MEDIA_URL and STATIC_URL lie in one another", object=url_place)
     if not os.access(existing(media), os.W_OK | os.X_OK):
         yield finding("E210", f"{shorten(media)} cannot be written to", object=place)
 

@@ -23,7 +23,7 @@ class Machine(NamedTuple):
         somaxconn = capacity.read_text("/proc/sys/net/core/somaxconn").strip()
         return cls(
             cpus=capacity.count_cpus(),
-            memory=capacity.memory_limit(),
+            memory=capacity.memory_limit(capacity.read_text("/proc/self/cgroup")),
             descriptors=capacity.raise_descriptor_limit(),
             somaxconn=int(somaxconn or 0),
             is_root=os.geteuid() == 0,
