@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from penstock.app import own_frames
 from penstock.check.files import source_files
@@ -41,11 +41,11 @@ def visit(project: Project, site: PrivateSite) -> Iterator[Finding]:
     host = host_of_django()
     path, home = follow(site, host)
     yield from judge_home(project, path, home, host)
-    yield from judge_missing(project, site.ask(STRANGE_PATH, host))
+    yield from judge_missing(project, site.ask(STRANGE_PATH, host), home)
     if not project.settings:
         return
     if home.status == 200:
-        yield from judge_form(project, path, site.ask(path, host, "POST"))
+        yield from judge_form(path, site.ask(path, host, "POST"))
         if site.ask(path, STRANGE_HOST).status == 200:
             yield finding("W710", f"{path} was answered to a visitor who asked for {STRANGE_HOST}", object=path)
         yield from judge_references(project, site, path, home, host)
@@ -61,40 +61,44 @@ def follow(site: PrivateSite, host: str) -> tuple[str, Answer]:
     path = "/"
     for _ in range(MOST_REDIRECTS):
         answer = site.ask(path, host)
-        target = urlsplit(urljoin(f"https://{host}{path}", answer.location))
+        target = target_of(path, answer, host)
         if not answer.is_redirect or target.netloc != host:
             break
         path = (target.path or "/") + (f"?{target.query}" if target.query else "")
     return path, answer
 
 
+def target_of(path: str, answer: Answer, host: str) -> SplitResult:
+    """Where a redirect leads to."""
+    return urlsplit(urljoin(f"https://{host}{path}", answer.location))
+
+
 def judge_home(project: Project, path: str, answer: Answer, host: str) -> Iterator[Finding]:
     """What visitors see first."""
-    target = urlsplit(answer.location)
     if answer.status == 400 and project.settings:
         yield finding("E702", f"{path} is answered with 400 for the Host {host}", object=path)
     elif answer.status == 0 or answer.status >= 500:
-        yield broken(project, path, answer)
+        yield broken(path, answer, why(project, path, answer))
     elif answer.status == 404:
         yield finding("I704", f"{path} is answered with 404", object=path)
-    elif answer.is_redirect and target.netloc == host:
+    elif answer.is_redirect and target_of(path, answer, host).netloc == host:
         yield finding("E705", f"{path} leads to {answer.location}, which leads there again", object=path)
 
 
-def judge_missing(project: Project, answer: Answer) -> Iterator[Finding]:
-    """A path that the application cannot know."""
+def judge_missing(project: Project, answer: Answer, home: Answer) -> Iterator[Finding]:
+    """A path that the application cannot know. When everything is an error, it has been said for / already."""
     if re.search(r"DEBUG\s*=\s*True", answer.body) and answer.status >= 400:
         yield finding("E707", f"{STRANGE_PATH} shows it", object=STRANGE_PATH)
-    if answer.status == 200 or answer.status >= 500:
-        detail = raised_by(project, STRANGE_PATH) if answer.status >= 500 else ""
+    if answer.status == 200 or answer.status >= 500 > home.status:
+        detail = why(project, STRANGE_PATH, answer) if answer.status >= 500 else ""
         message = f"a page that does not exist is answered with {answer.status}"
         yield finding("W708", message, object=STRANGE_PATH, detail=detail)
 
 
-def judge_form(project: Project, path: str, answer: Answer) -> Iterator[Finding]:
+def judge_form(path: str, answer: Answer) -> Iterator[Finding]:
     """A form that another site has sent. A view that takes no forms says 405, after the token was looked for."""
     if answer.status >= 500 or answer.status == 0:
-        yield broken(project, f"POST {path}", answer)
+        yield broken(f"a POST to {path}", answer, answer.log)
     elif answer.status < 400:
         yield finding("W709", f"a POST to {path} without a token is answered with {answer.status}", object=path)
 
@@ -111,11 +115,16 @@ def judge_references(project: Project, site: PrivateSite, path: str, home: Answe
         yield finding("E711", f"{path} refers to {len(lost)} that are not served: {shown}", object=path)
 
 
-def broken(project: Project, path: str, answer: Answer) -> Finding:
+def broken(path: str, answer: Answer, detail: str) -> Finding:
     """A page that is an error, and why."""
     state = f"is answered with {answer.status}" if answer.status else f"is not answered ({answer.body})"
-    detail = "" if path.startswith("POST") else raised_by(project, path)
-    return finding("E703", f"{path} {state}", object=path, detail=detail)
+    hint = "" if detail else "serve it with DEBUG or with LOGGING to the console, and ask for the page"
+    return finding("E703", f"{path} {state}", hint=hint, detail=detail)
+
+
+def why(project: Project, path: str, answer: Answer) -> str:
+    """The traceback behind an error, or what the site has written about it."""
+    return (raised_by(project, path) if project.settings else "") or answer.log
 
 
 def raised_by(project: Project, path: str) -> str:

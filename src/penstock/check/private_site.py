@@ -58,6 +58,7 @@ class Answer(NamedTuple):
     status: int
     location: str
     body: str
+    log: str  # what the site has written meanwhile
 
     @property
     def is_redirect(self) -> bool:
@@ -95,7 +96,11 @@ class PrivateSite:
                     return
         except queue.Empty:
             pass
-        raise NotReady("\n".join(self.log[-LOG_LINES:]))
+        raise NotReady(self.end_of_log(0))
+
+    def end_of_log(self, mark: int) -> str:
+        """The last lines after a place in the log."""
+        return "\n".join(self.log[mark:][-LOG_LINES:])
 
     def ask(self, path: str, host: str, method: str = "GET") -> Answer:
         """Asks for a path, as a proxy on this machine would that a browser has reached by https."""
@@ -108,13 +113,14 @@ class PrivateSite:
             "X-Forwarded-Proto": "https",
             "Connection": "close",
         }
+        mark = len(self.log)
         try:
             connection.request(method, path, headers=fields)
             response = connection.getresponse()
             body = response.read(LARGEST_PAGE).decode(errors="replace")
-            return Answer(response.status, response.getheader("Location", ""), body)
+            return Answer(response.status, response.getheader("Location", ""), body, self.end_of_log(mark))
         except (OSError, http.client.HTTPException) as error:
-            return Answer(0, "", f"{type(error).__name__}: {error}".strip(": "))
+            return Answer(0, "", f"{type(error).__name__}: {error}".strip(": "), self.end_of_log(mark))
         finally:
             connection.close()
 
