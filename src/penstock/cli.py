@@ -225,6 +225,7 @@ def explain(options: Mapping[str, Any]) -> int:
 
 def check(options: dict[str, Any]) -> int:
     """Prints what is wrong with the project."""
+    import contextlib  # noqa: PLC0415
     import shutil  # noqa: PLC0415
 
     from penstock.check.private_site import Serving  # noqa: PLC0415
@@ -234,7 +235,9 @@ def check(options: dict[str, Any]) -> int:
     asked = Asked(**{name: options.pop(name) for name in Asked._fields})
     wants_json = options.pop("json")
     start = working_directory()
-    report = run(load(options, os.environ, start), Serving(options, dict(os.environ), start), asked)
+    config = load(options, os.environ, start)
+    with contextlib.redirect_stdout(sys.stderr):  # what the application prints is none of our data
+        report = run(config, Serving(options, dict(os.environ), start), asked)
     if wants_json:
         print(as_json(report))
     else:

@@ -208,6 +208,17 @@ def test_the_level_from_which_on_it_fails_can_be_chosen(spoilt):
     assert spoilt.run("--fail-level", "bad").returncode == 2
 
 
+def test_what_the_project_prints_does_not_get_into_the_json(spoilt):
+    spoilt.add("print('hello')\n")
+    assert ours(spoilt.check()) == set()
+
+
+def test_a_project_that_hangs_while_it_is_loaded_is_given_up(spoilt):
+    spoilt.add("import threading; threading.Event().wait()\n")
+    found = spoilt.check("--boot-timeout", "1s")
+    assert "was not loaded within 1s" in found["penstock.E002"]["message"]
+
+
 def test_another_framework_is_checked_too(tmp_path, spoilt):
     spoilt.directory = tmp_path
     write(tmp_path, {"hello.py": "def app(environ, start_response):\n    return []\n"})

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from penstock import app
+from penstock.boot import boot_deadline
 from penstock.check.findings import Finding, finding
 from penstock.check.machine import Machine
 from penstock.config import Config
@@ -44,10 +45,11 @@ def open_project(config: Config, environment: Mapping[str, str], is_deploy: bool
     findings = []
     application = None
     try:
-        application = app.load(found, config).application
+        with boot_deadline(config.boot_timeout):
+            application = app.load(found, config).application
     except PenstockError as error:
         findings.append(failed("E002", error))
-    settings = django_settings() if os.environ.get(VARIABLE) else None
+    settings = django_settings(config.boot_timeout) if os.environ.get(VARIABLE) else None
     if settings and not findings:
         from penstock.django.warmup import warm_up  # noqa: PLC0415 (only with Django)
 
@@ -60,13 +62,14 @@ def open_project(config: Config, environment: Mapping[str, str], is_deploy: bool
     return Opened(Project(config, machine, is_deploy, found.directory, application, settings, module), findings)
 
 
-def django_settings() -> Any:
-    """Django's settings when it can be set up with them; else None, and why has been said already."""
+def django_settings(patience: float) -> Any:
+    """Django's settings when it can be set up with them in time; else None, and why has been said already."""
     try:
         import django  # noqa: PLC0415
         from django.conf import settings  # noqa: PLC0415
 
-        django.setup()
+        with boot_deadline(patience):
+            django.setup()
     except (Exception, SystemExit):
         return None
     return settings

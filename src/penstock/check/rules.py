@@ -49,8 +49,8 @@ TABLE = (
     Rule(
         "E001",
         "There is no application",
-        "Neither TARGET, nor penstock.toml, nor a manage.py says what to serve.",
-        "name it, as in `penstock check mysite.wsgi:application`, or start in the directory of manage.py",
+        "`penstock serve` would end with the same error.",
+        "`penstock explain` shows what was looked at",
     ),
     Rule(
         "E002",
