@@ -1,4 +1,4 @@
-"""Penstock among the INSTALLED_APPS: for `manage.py runserver`. Serving needs it not."""
+"""Penstock among the INSTALLED_APPS: for `manage.py runserver` and `manage.py check`. Serving needs it not."""
 
 from django.apps import AppConfig
 

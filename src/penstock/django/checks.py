@@ -5,14 +5,10 @@ Both are silenced by SILENCED_SYSTEM_CHECKS, as any other, and by silenced_check
 
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from penstock.check.findings import Finding, finding
-from penstock.check.machine import Machine
-from penstock.check.project import Project
-from penstock.check.run import static_findings
-from penstock.config import load
-from penstock.errors import PenstockError
+if TYPE_CHECKING:
+    from penstock.check.findings import Finding
 
 TAG = "penstock"
 
@@ -36,9 +32,17 @@ def check_for_production(**_: Any) -> list[Any]:
     return [message(found) for found in findings(is_deploy=True) if found not in always]
 
 
-def findings(is_deploy: bool) -> list[Finding]:
+def findings(is_deploy: bool) -> "list[Finding]":
     """What can be found without loading the application: that may be what is under way."""
+    # Only now: a server that has the app among its INSTALLED_APPS checks nothing.
     from django.conf import settings  # noqa: PLC0415
+
+    from penstock.check.findings import finding  # noqa: PLC0415
+    from penstock.check.machine import Machine  # noqa: PLC0415
+    from penstock.check.project import Project  # noqa: PLC0415
+    from penstock.check.run import static_findings  # noqa: PLC0415
+    from penstock.config import load  # noqa: PLC0415
+    from penstock.errors import PenstockError  # noqa: PLC0415
 
     directory = directory_of_manage()
     try:
@@ -55,7 +59,7 @@ def directory_of_manage() -> str:
     return directory if name == "manage.py" else os.getcwd()
 
 
-def message(found: Finding) -> Any:
+def message(found: "Finding") -> Any:
     """A finding as Django writes it."""
     from django.core.checks import CheckMessage, messages  # noqa: PLC0415
 
