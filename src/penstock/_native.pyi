@@ -9,7 +9,7 @@ class ListenerOptions(TypedDict):
     fd: int
     kind: str  # "tcp" or "unix"
     server_name: str  # SERVER_NAME when the request names no host
-    server_port: str  # SERVER_PORT; "" for a unix socket
+    server_port: str  # SERVER_PORT
 
 class StaticMount(TypedDict):
     """Files below a URL prefix. Roots are tried in order; the first that has the file answers."""

@@ -4,6 +4,7 @@ import math
 import os
 import resource
 import tempfile
+from collections.abc import Iterator
 
 THREADS = 8
 # More descriptors than this help nobody, and make programs slow that close them all before they start another.
@@ -21,18 +22,21 @@ def cgroup_quota(memberships: str, root: str = "/sys/fs/cgroup") -> float:
 
     `memberships` is the text of /proc/self/cgroup; each line is `id:controllers:path`, without controllers for v2.
     """
-    quota = math.inf
+    return min((quota_of(*place) for place in cgroup_places(memberships, "cpu", root)), default=math.inf)
+
+
+def cgroup_places(memberships: str, controller: str, root: str) -> Iterator[tuple[str, bool]]:
+    """The directories on the way from the process's cgroup up to the root, and whether they are of version 1."""
     for line in memberships.splitlines():
         _, controllers, path = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
+        if controllers and controller not in controllers.split(","):
             continue
         base = os.path.join(root, controllers) if controllers else root
         while True:
-            quota = min(quota, quota_of(base + path.rstrip("/"), bool(controllers)))
+            yield base + path.rstrip("/"), bool(controllers)
             if path in ("/", ""):
                 break
             path = os.path.dirname(path)
-    return quota
 
 
 def quota_of(directory: str, is_v1: bool) -> float:
@@ -46,6 +50,17 @@ def quota_of(directory: str, is_v1: bool) -> float:
     except ValueError:  # "max", or no such file
         return math.inf
     return quota / period if quota > 0 and period > 0 else math.inf
+
+
+def memory_limit(memberships: str, root: str = "/sys/fs/cgroup") -> int:
+    """Bytes of memory that the processes of a cgroup may use: by the least limit on the way up, or the machine's."""
+    limits = [
+        int(text)
+        for place, is_v1 in cgroup_places(memberships, "memory", root)
+        if (text := read_text(f"{place}/{'memory.limit_in_bytes' if is_v1 else 'memory.max'}").strip()).isdigit()
+    ]
+    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    return min([*limits, pages * size])
 
 
 def read_text(path: str) -> str:

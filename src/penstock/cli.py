@@ -119,7 +119,17 @@ def build_parser(words: Sequence[str]) -> Parser:
     )
     explaining.set_defaults(run=explain)
     explaining.add_argument("--json", action="store_true", help="as JSON, for programs")
-    for command in (serving, explaining):
+    checking = commands.add_parser(
+        "check",
+        help="say what would go wrong in production",
+        description="Checks the project that `penstock serve` with the same arguments would serve: what is wrong, "
+        "why it matters, and how to mend it. Ends with 1 when there are errors.",
+        formatter_class=formatter,
+        allow_abbrev=False,
+    )
+    checking.set_defaults(run=check)
+    add_check_options(checking)
+    for command in (serving, explaining, checking):
         add_settings(command)
         if has_foreign_flags(words):
             from penstock.gunicorn_flags import add_to  # noqa: PLC0415 (only for who brings Gunicorn's habits)
@@ -172,10 +182,28 @@ def build_parser(words: Sequence[str]) -> Parser:
 
 def has_foreign_flags(words: Sequence[str]) -> bool:
     """Whether there is a word that looks like a flag and is none of the table's."""
-    own = {"--config", "--json", "--help"}.union(*({one.flag, one.flag.replace("--", "--no-", 1)} for one in TABLE))
+    own = {"--config", "--json", "--help", "--deploy", "--live", "--layers", "--fail-level"}.union(
+        *({one.flag, one.flag.replace("--", "--no-", 1)} for one in TABLE)
+    )
     short = {"-h"} | {setting.short for setting in TABLE}
     flags = (word.partition("=")[0] for word in words if word.startswith("-") and word != "-")
     return any(flag not in own and flag[:2] not in short for flag in flags)
+
+
+def add_check_options(parser: argparse.ArgumentParser) -> None:
+    """What `penstock check` alone is asked."""
+    levels = ("debug", "info", "warning", "error", "critical")
+    parser.add_argument("--deploy", action="store_true", help="also look for what only matters in production")
+    parser.add_argument("--live", action="store_true", help="also start the site on a private socket, and ask it")
+    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
+    parser.add_argument(
+        "--fail-level",
+        type=str.lower,
+        choices=levels,
+        default="error",
+        metavar="LEVEL",
+        help=f"end with 1 from this level on: {', '.join(levels)} (default: error)",
+    )
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -257,6 +285,28 @@ def explain(options: Mapping[str, Any]) -> int:
     config = load(options, os.environ, working_directory())
     print(show(config, os.environ, as_json=options["json"], has_colour=log.has_colour(1)))
     return 0
+
+
+def check(options: dict[str, Any]) -> int:
+    """Prints what is wrong with the project."""
+    import contextlib  # noqa: PLC0415
+    import shutil  # noqa: PLC0415
+
+    from penstock.check.private_site import Serving  # noqa: PLC0415
+    from penstock.check.report import as_json, as_text  # noqa: PLC0415
+    from penstock.check.run import Asked, run  # noqa: PLC0415
+
+    asked = Asked(**{name: options.pop(name) for name in Asked._fields})
+    wants_json = options.pop("json")
+    start = working_directory()
+    config = load(options, os.environ, start)
+    with contextlib.redirect_stdout(sys.stderr):  # what the application prints is none of our data
+        report = run(config, Serving(options, dict(os.environ), start), asked)
+    if wants_json:
+        print(as_json(report))
+    else:
+        print(as_text(report, log.has_colour(1), shutil.get_terminal_size().columns))
+    return int(report.has_failed)
 
 
 def control(options: Mapping[str, Any]) -> int:

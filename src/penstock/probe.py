@@ -13,7 +13,7 @@ from penstock.errors import AppFailed
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType]
 
 
-def probe(application: Callable[..., Any], url: str, host: str) -> None:
+def probe(application: Callable[..., Any], url: str, host: str, scheme: str = "http") -> None:
     """Calls it once. AppFailed when it raises or answers with a status of 500 or above."""
     path, _, query = url.partition("?")
     environ: dict[str, Any] = {
@@ -23,6 +23,7 @@ def probe(application: Callable[..., Any], url: str, host: str) -> None:
         "REMOTE_ADDR": "127.0.0.1",
         "HTTP_USER_AGENT": "penstock-probe",
         "wsgi.errors": sys.stderr,
+        "wsgi.url_scheme": scheme,
     }
     setup_testing_defaults(environ)
     told: list[str] = []

@@ -11,6 +11,7 @@ from typing import Any
 
 from penstock import gunicorn_flags
 from penstock.admin import metrics
+from penstock.check import rules
 from penstock.kinds import Key, Tables
 from penstock.settings import TABLE, Setting
 
@@ -21,6 +22,7 @@ def files() -> dict[str, str]:
         "settings.md": page(),
         "metrics.md": metrics.page(),
         "gunicorn-flags.md": gunicorn_flags.page(),
+        "checks.md": rules.page(),
         "penstock.schema.json": json.dumps(schema(), indent=2) + "\n",
     }
 

@@ -86,6 +86,7 @@ LOGS = ("server", "Logs and the process")
 MONITORING = ("server", "Monitoring")
 HOOKS = ("site", "Hooks")
 RIGHTS = ("site", "Users and rights")
+CHECKS = ("site", "Checks")
 
 # Longer than a day is surely a slip of a unit.
 DAY = 86400
@@ -690,6 +691,14 @@ TABLE = (
         why="Without it: what Penstock is started with.",
         reloads=False,
         short="-m",
+    ),
+    Setting(
+        CHECKS,
+        "silenced_checks",
+        Listing(Kind("ID")),
+        [],
+        "Findings that `penstock check` does not show",
+        why="Django's SILENCED_SYSTEM_CHECKS counts too.",
     ),
 )
 

@@ -14,6 +14,9 @@ from typing import NamedTuple
 from penstock.errors import CannotBind
 from penstock.systemd import Passed
 
+# A unix socket has none, and PEP 3333 wants SERVER_PORT never to be empty: Wagtail makes a number of it.
+UNIX_PORT = "80"
+
 
 class Listener(NamedTuple):
     """One bound, listening socket."""
@@ -21,7 +24,7 @@ class Listener(NamedTuple):
     socket: socket.socket
     kind: str  # "tcp" or "unix"
     host: str  # SERVER_NAME when a request names no host
-    port: str  # "" for unix
+    port: str  # SERVER_PORT
     path: str  # of a unix socket that we made, to be removed at the end; else ""
     origin: str = ""  # "systemd" when it has passed the socket
 
@@ -112,7 +115,7 @@ def listen_unix(path: str, backlog: int) -> Listener:
     except OSError as error:
         listener.close()
         raise refusal(error, f"unix:{path}", 0) from error
-    return Listener(listener, "unix", "localhost", "", path)
+    return Listener(listener, "unix", "localhost", UNIX_PORT, path)
 
 
 def remove_dead(path: str) -> None:
@@ -144,7 +147,7 @@ def adopt(fd: int, backlog: int) -> Listener:
             "the process that starts Penstock must pass a bound socket",
         ) from error
     if listener.family == socket.AF_UNIX:
-        return Listener(listener, "unix", "localhost", "", "")
+        return Listener(listener, "unix", "localhost", UNIX_PORT, "")
     return Listener(listener, "tcp", name[0], str(name[1]), "")
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from careful_project import Spoilt
+from careful_project import make as careful_project_in
 from PIL import Image
 from running_site import CHECKOUT, SCRIPTS, manage
 from selenium import webdriver
@@ -68,3 +70,15 @@ def picture(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("pictures") / "river.png"
     Image.new("RGB", (300, 200), "#1f5f5b").save(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def careful_project(tmp_path_factory) -> Path:
+    """A project in which nothing is wrong; not to be changed."""
+    return careful_project_in(tmp_path_factory.mktemp("careful") / "project")
+
+
+@pytest.fixture
+def spoilt(careful_project, tmp_path) -> Spoilt:
+    """A copy of it that a test may change."""
+    return Spoilt(careful_project, tmp_path / "spoilt")

@@ -40,7 +40,7 @@ def listen(address):
 
 def described(listener):
     if listener.family == socket.AF_UNIX:
-        return {"fd": listener.fileno(), "kind": "unix", "server_name": "localhost", "server_port": ""}
+        return {"fd": listener.fileno(), "kind": "unix", "server_name": "localhost", "server_port": "80"}
     host, port = listener.getsockname()[:2]
     return {"fd": listener.fileno(), "kind": "tcp", "server_name": host, "server_port": str(port)}
 

@@ -16,7 +16,7 @@ def environ_of(response):
 def test_a_unix_socket_serves_and_has_no_remote_address(start, tmp_path):
     engine = start(APP, bind=[str(tmp_path / "socket")])
     environ = environ_of(engine.get("/"))
-    assert (environ["SERVER_NAME"], environ["SERVER_PORT"]) == ("localhost", "")
+    assert (environ["SERVER_NAME"], environ["SERVER_PORT"]) == ("localhost", "80")
     assert (environ["REMOTE_ADDR"], environ["REMOTE_PORT"]) == ("", "")
 
 
@@ -37,7 +37,7 @@ def test_several_listeners_serve_at_once_each_with_its_own_name(start, tmp_path)
     for client in clients:
         client.send_request("/")
     ports = [environ_of(client.response())["SERVER_PORT"] for client in clients]
-    assert ports == [str(engine.addresses[0][1]), str(engine.addresses[1][1]), "", str(engine.addresses[3][1])]
+    assert ports == [str(engine.addresses[0][1]), str(engine.addresses[1][1]), "80", str(engine.addresses[3][1])]
     for client in clients:
         client.socket.close()
 

@@ -68,3 +68,12 @@ def test_the_soft_limit_is_lifted_towards_the_hard_one(monkeypatch, limits, lift
     monkeypatch.setattr(resource, "setrlimit", lambda _, values: asked.append(values))
     assert capacity.raise_descriptor_limit() == lifted
     assert asked == ([(lifted, limits[1])] if 0 <= limits[0] < lifted else [])
+
+
+def test_the_least_memory_limit_on_the_way_to_the_root_counts(cgroups):
+    root = cgroups({"a/b/memory.max": "max\n", "a/memory.max": "1048576\n"})
+    assert capacity.memory_limit("0::/a/b\n", root) == 1048576
+
+
+def test_without_a_memory_limit_there_is_what_the_machine_has(cgroups):
+    assert capacity.memory_limit("0::/\n", cgroups({})) > 2**20

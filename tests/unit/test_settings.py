@@ -18,7 +18,9 @@ def test_no_two_settings_share_a_name():
     assert len(BY_NAME) == len(TABLE)
 
 
-@pytest.mark.parametrize("name", ["settings.md", "metrics.md", "gunicorn-flags.md", "penstock.schema.json"])
+@pytest.mark.parametrize(
+    "name", ["settings.md", "metrics.md", "checks.md", "gunicorn-flags.md", "penstock.schema.json"]
+)
 def test_the_generated_reference_is_fresh(name):
     assert (REFERENCE / name).read_text() == files()[name], (
         "run `python -m penstock.reference docs/reference` and check the changes in"
