@@ -37,6 +37,10 @@ CONTROLS = {
 }
 
 
+# What commands have beside the settings.
+OWN_FLAGS = frozenset({"--help", "--config", "--json", "--deploy", "--live", "--layers", "--fail-level"})
+
+
 class Parser(argparse.ArgumentParser):
     """argparse, with our way of saying what is wrong."""
 
@@ -182,9 +186,7 @@ def build_parser(words: Sequence[str]) -> Parser:
 
 def has_foreign_flags(words: Sequence[str]) -> bool:
     """Whether there is a word that looks like a flag and is none of the table's."""
-    own = {"--config", "--json", "--help", "--deploy", "--live", "--layers", "--fail-level"}.union(
-        *({one.flag, one.flag.replace("--", "--no-", 1)} for one in TABLE)
-    )
+    own = OWN_FLAGS.union(*({one.flag, one.flag.replace("--", "--no-", 1)} for one in TABLE))
     short = {"-h"} | {setting.short for setting in TABLE}
     flags = (word.partition("=")[0] for word in words if word.startswith("-") and word != "-")
     return any(flag not in own and flag[:2] not in short for flag in flags)
@@ -195,6 +197,7 @@ def add_check_options(parser: argparse.ArgumentParser) -> None:
     levels = ("debug", "info", "warning", "error", "critical")
     parser.add_argument("--deploy", action="store_true", help="also look for what only matters in production")
     parser.add_argument("--live", action="store_true", help="also start the site on a private socket, and ask it")
+    parser.add_argument("--layers", action="store_true", help="also run each middleware under a validator of WSGI")
     parser.add_argument("--json", action="store_true", help="as JSON, for programs")
     parser.add_argument(
         "--fail-level",

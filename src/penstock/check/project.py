@@ -14,6 +14,7 @@ from penstock.check.machine import Machine
 from penstock.config import Config
 from penstock.django.project import VARIABLE
 from penstock.errors import PenstockError
+from penstock.gateway.compose import compose
 
 
 class Project(NamedTuple):
@@ -23,7 +24,7 @@ class Project(NamedTuple):
     machine: Machine
     is_deploy: bool
     directory: str  # of manage.py or penstock.toml, where .env is
-    application: Any = None  # None when it cannot be loaded, or is not asked for
+    application: Any = None  # without its layers; None when it cannot be loaded, or is not asked for
     settings: Any = None  # django.conf.settings; None without Django
     module: str = ""  # Django's settings module
 
@@ -49,6 +50,8 @@ def open_project(config: Config, environment: Mapping[str, str], is_deploy: bool
             application = app.load(found, config).application
     except PenstockError as error:
         findings.append(failed("E002", error))
+    else:
+        findings += around(application, config)
     settings = django_settings(config.boot_timeout) if os.environ.get(VARIABLE) else None
     if settings and not findings:
         from penstock.django.warmup import warm_up  # noqa: PLC0415 (only with Django)
@@ -60,6 +63,15 @@ def open_project(config: Config, environment: Mapping[str, str], is_deploy: bool
     module = os.environ.get(VARIABLE, "") if settings else ""
     machine = Machine.look()  # after loading: how large the application is
     return Opened(Project(config, machine, is_deploy, found.directory, application, settings, module), findings)
+
+
+def around(application: app.Application, config: Config) -> list[Finding]:
+    """What cannot be put around the application, or beside it."""
+    try:
+        compose(application, config)
+    except PenstockError as error:
+        return [failed("E010", error)]
+    return []
 
 
 def django_settings(patience: float) -> Any:

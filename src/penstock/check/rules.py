@@ -95,6 +95,18 @@ TABLE = (
         "the ids are in docs/reference/checks.md",
     ),
     Rule(
+        "E009",
+        "A layer breaks WSGI's contract",
+        "What stands around it, or the server, may fail for it: here, or with another server only.",
+        "mend the layer, or take it out of middleware",
+    ),
+    Rule(
+        "E010",
+        "A middleware or a mount cannot be loaded",
+        "`penstock serve` would end with the same error.",
+        "mend the line that the traceback ends with, or correct the name",
+    ),
+    Rule(
         "E101",
         "DEBUG is on",
         "Whoever meets an error sees the settings, the source code and the queries.",
@@ -471,7 +483,7 @@ def page_lines() -> Iterator[str]:
     yield "# Checks"
     yield ""
     yield "What [`penstock check`](../guides/checks.md) can find. E is an error, W a warning, I information. Those"
-    yield "marked *deploy* are looked for with `--deploy`, those of the live site with `--live`."
+    yield "marked *deploy* are looked for with `--deploy`, those of the live site with `--live`, E009 with `--layers`."
     theme = ""
     for rule in TABLE:
         if rule.theme != theme:

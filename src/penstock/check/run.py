@@ -20,6 +20,7 @@ class Asked(NamedTuple):
 
     deploy: bool = False
     live: bool = False
+    layers: bool = False
     fail_level: str = "error"
 
 
@@ -31,6 +32,10 @@ def run(config: Config, serving: Serving, asked: Asked) -> Report:
     findings += static_findings(project)
     if is_open and project.settings:
         findings += system_checks.check(project)
+    if is_open and asked.layers:
+        from penstock.check import layers  # noqa: PLC0415 (only when it is asked for)
+
+        findings += layers.check(project)
     if is_open and asked.live:
         from penstock.check import live  # noqa: PLC0415 (only when it is asked for)
 
