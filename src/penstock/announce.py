@@ -24,6 +24,8 @@ def lines(
 ) -> list[tuple[str, str, str]]:
     """The facts as (label, value, reason)."""
     found = [("application", facts["name"], facts["rule"])]
+    found += [("middleware", target, config.origin("middleware")) for target in config.middleware]
+    found += [("mount", f"{url} → {target}", config.origin("mounts")) for url, target in config.mounts.items()]
     if facts["settings"]:
         found.append(("settings", facts["settings"], facts["settings_origin"]))
     found.append(("directory", facts["directory"], ""))

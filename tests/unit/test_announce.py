@@ -28,6 +28,14 @@ def test_the_block_says_what_was_found_by_which_rule_and_where_it_is_served(conf
     ]
 
 
+def test_what_is_combined_with_the_application_is_said_below_it(configure):
+    config = configure(middleware=["shop:Audit"], mounts=["/blog=blog:app"])
+    assert lines(config, [], 1, 8, FACTS)[1:3] == [
+        ("middleware", "shop:Audit", "--middleware"),
+        ("mount", "/blog → blog:app", "--mounts"),
+    ]
+
+
 def test_the_block_is_aligned():
     text = block([("a", "one", "rule"), ("long", "three", "other"), ("b", "far too long to align with", "")], False)
     assert text.splitlines()[1:] == [
