@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 # The least number of workers that there is room for, those that leave included: an unused slot costs no memory.
 SLOTS = 64
 
+# Seconds at a stop in which the workers accept who waits, before all others are refused. Whoever is not heard asks
+# again after one (RFC 6298 2.1).
+HELD_OFF = 0.5
 
 AS_ROOT = "serving as root: the application may do whatever root may; --user NAME serves as somebody else"
 
@@ -422,6 +425,8 @@ class Supervisor:
                 case state.SignalMolds(name):
                     for pid in self.molds:
                         send_signal(pid, signal.Signals["SIG" + name])
+                case state.HoldOff():
+                    self.hold_off()
                 case state.Log(level, message):
                     log.journal.write(level, message)
                 case state.Announce(facts):
@@ -441,6 +446,19 @@ class Supervisor:
                 case state.Finish(error):
                     self.error = from_message(error) if error else None
                     self.is_finished = True
+
+    def hold_off(self) -> None:
+        """Lets no connection come about any more, unless somebody else accepts it."""
+        ours = [] if self.has_handed_over else [listener for listener in self.listeners if listener.is_ours]
+        for listener in ours:
+            with contextlib.suppress(OSError):  # without it, who comes now is reset when we have left
+                listener.hold_off()
+
+        def refuse() -> None:
+            for listener in ours:
+                listener.refuse()
+
+        self.call_at(time.monotonic() + HELD_OFF, refuse)
 
     def read_workers(self, with_memory: bool) -> dict[int, Reading]:
         """The counters of the workers that take requests, by number."""

@@ -61,6 +61,10 @@ class SignalMolds(NamedTuple):
     name: str
 
 
+class HoldOff(NamedTuple):
+    """Let no connection come about any more: the workers accept those that wait, and then nobody does."""
+
+
 class Log(NamedTuple):
     """Write a line."""
 
@@ -93,7 +97,7 @@ class Finish(NamedTuple):
     error: dict[str, str] | None
 
 
-Action = StartMold | StopMold | StartWorker | Signal | SignalMolds | Log | Announce | Settle | Look | Finish
+Action = StartMold | StopMold | StartWorker | Signal | SignalMolds | HoldOff | Log | Announce | Settle | Look | Finish
 
 
 class MoldHandle:
@@ -238,6 +242,8 @@ class State:
         self.stop_by = now + KILL_AFTER + (0 if at_once else self.limits.graceful_timeout)
         molds = [generation for generation, mold in self.molds.items() if not mold.has_failed] if first else []
         actions: list[Action] = [StopMold(generation) for generation in molds]
+        if first:
+            actions.append(HoldOff())
         if first and self.trial is not None:
             actions.append(Settle(self.trial, self.error or unexpected("the supervisor is stopping")))
         if first and not self.error:
