@@ -11,14 +11,14 @@ from contextlib import ExitStack, contextmanager
 from itertools import count
 from typing import NamedTuple
 
-from raw_client import Client
+from raw_client import PATIENCE, Client
 
 # Some wait in the application, some bring a body: at any moment requests are in every state.
 KINDS = [("GET", "/quick", b""), ("GET", "/waits", b""), ("GET", "/quick", b""), ("POST", "/quick", b"b" * 3000)]
 
 
 class Lost(NamedTuple):
-    """A request without an answer, and the worker that its connection had its last answer from; 0: it was a new one."""
+    """A request without an answer. `worker` gave the last one on that connection; 0: there was none."""
 
     client: str
     request: str
@@ -130,14 +130,13 @@ class SteadyLoad:
 
     def go_on(self, answers: int = 8) -> None:
         """Waits until each client has had so many good answers more."""
-        targets = [client.answered.get(200, 0) + answers for client in self.clients]
+        targets = {client: client.answered.get(200, 0) + answers for client in self.clients}
+
+        def have_heard() -> bool:
+            return all(client.answered.get(200, 0) >= target for client, target in targets.items())
+
         with self.heard:
-            arrived = self.heard.wait_for(
-                lambda: all(
-                    one.answered.get(200, 0) >= target for one, target in zip(self.clients, targets, strict=True)
-                ),
-                timeout=60,
-            )
+            arrived = self.heard.wait_for(have_heard, PATIENCE)
         assert arrived, f"clients get no answers any more: {self.answered}, lost {self.lost[:5]}"
 
     @contextmanager
