@@ -39,6 +39,7 @@ from penstock.systemd import Notifier, Phase, take_passed_sockets
 
 if TYPE_CHECKING:
     from penstock.admin.http import AdminServer
+    from penstock.admin.statsd import Sender
     from penstock.supervisor.upgrade import Heir, Successor
 
 # The least number of workers that there is room for, those that leave included: an unused slot costs no memory.
@@ -86,6 +87,7 @@ class Supervisor:
         self.timers_made = 0
         self.control = ControlServer(self)
         self.admin: AdminServer | None = None
+        self.statsd: Sender | None = None
         self.heir: Heir | None = None
         self.is_heir = False
         self.successor: Successor | None = None
@@ -181,6 +183,8 @@ class Supervisor:
                 if fd in self.watched:
                     self.watched[fd][1](events)
             self.run_timers()
+        if self.statsd:
+            self.statsd.finish()
         self.signals.close()
 
     def be_found(self) -> None:
@@ -195,8 +199,9 @@ class Supervisor:
         if self.config.statsd:
             from penstock.admin.statsd import Sender  # noqa: PLC0415 (off by default)
 
+            self.statsd = Sender(self, self.config.statsd, self.config.statsd_prefix)
             # Looking its name up may take seconds: the application is loaded meanwhile.
-            self.call_at(time.monotonic(), Sender(self, self.config.statsd, self.config.statsd_prefix).start)
+            self.call_at(time.monotonic(), self.statsd.start)
 
     def feed_watchdog(self) -> None:
         """Tells the service manager that this loop turns; again and again."""
