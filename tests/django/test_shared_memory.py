@@ -1,6 +1,5 @@
 """Workers share what the application has loaded: four of the example project cost at most twice as much as one."""
 
-
 from running_penstock import servers_in
 from running_site import manage
 
