@@ -4,6 +4,10 @@ of them every request gets its own answer.
 
 import os
 import signal
+import socket
+
+import pytest
+from raw_client import Client
 
 TIMES = 20
 
@@ -84,3 +88,32 @@ def test_a_busy_worker_that_is_killed_takes_only_its_own_requests_with_it(serve,
     assert set(clients.answered) == {200}
     assert {lost.worker for lost in clients.lost} <= {server.pids[0]}
     assert len({lost.client for lost in clients.lost}) == len(clients.lost)
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_who_comes_while_requests_are_finished_at_a_stop_is_refused(launch, tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)  # the names of unix sockets are short
+    server = launch("under_load", "--bind", "127.0.0.1:0" if kind == "tcp" else "unix:site.sock", "--workers", "1")
+    place = ("127.0.0.1", server.find_port().port) if kind == "tcp" else "site.sock"
+    server.wait_for_worker(1)
+    with Client(place) as client:
+        assert client.ask("/quick").status == 200
+        client.send_request("/sleeps")
+        server.send("TERM")
+        server.wait_for("stopping: requests in flight are finished")
+        with pytest.raises(ConnectionRefusedError):
+            while True:
+                Client(place).socket.close()
+        server.send("TERM")
+        assert server.wait_for_end() == 0
+
+
+def test_a_socket_that_somebody_else_has_opened_outlives_a_stop(launch):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        place = f"fd://{listening.fileno()}"
+        server = launch("under_load", "--bind", place, "--workers", "1", inherits=[listening.fileno()])
+        server.wait_for_worker(1)
+        server.send("TERM")
+        assert server.wait_for_end() == 0
+        with Client(listening.getsockname()):
+            listening.accept()[0].close()
