@@ -172,6 +172,6 @@ def temporary_directory() -> str:
         return tempfile.gettempdir()
     except FileNotFoundError:
         log.warning(
-            "no directory for temporary files can be written to, so larger request bodies get 503 (--temp-dir)"
+            "no directory for temporary files can be written to, so larger request bodies may get 503 (--temp-dir)"
         )
         return "/tmp"

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from itertools import count
 from typing import NamedTuple
 
-from raw_client import PATIENCE, Client
+from raw_client import PATIENCE, Client, Response
 
 # Some wait in the application, some bring a body: at any moment requests are in every state.
 KINDS = [("GET", "/quick", b""), ("GET", "/waits", b""), ("GET", "/quick", b""), ("POST", "/quick", b"b" * 3000)]
@@ -154,3 +154,10 @@ class SteadyLoad:
         assert self.lost == []
         assert self.wrong == []
         assert set(self.answered) == {200}
+
+
+def upload_in_chunks(client: Client, path: str, body: bytes) -> Response:
+    """A body whose length nobody knows before its end, so that it has to go to a file."""
+    client.send_request(path, "Transfer-Encoding: chunked", method="POST")
+    client.send(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
+    return client.response()

@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 from raw_client import Client
+from steady_load import upload_in_chunks
 
 # Only its own processes see it so.
 READ_ONLY = (
@@ -24,7 +25,7 @@ def test_a_server_whose_root_is_read_only_starts_and_says_that_it_has_no_control
     assert "there is no control socket: " in server.log
     with Client(("127.0.0.1", server.port)) as client:
         assert client.ask("/quick").status == 200
-        assert client.ask("/quick", method="POST", body=b"x" * 3_000_000).status == 503
+        assert upload_in_chunks(client, "/quick", b"x" * 3_000_000).status == 503
     with Client(("127.0.0.1", server.port)) as client:
         assert client.ask("/quick", method="POST", body=b"x" * 100_000).status == 200
     server.send("TERM")

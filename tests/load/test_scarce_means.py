@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 from raw_client import Client
+from steady_load import upload_in_chunks
 
 from penstock.processes import memory_of
 
@@ -66,7 +67,7 @@ def test_with_a_full_disk_for_bodies_and_logs_all_but_large_bodies_are_served(la
         server.port = listening.getsockname()[1]
     with load(server) as clients, Client(("127.0.0.1", server.port)) as client:
         assert client.ask("/recurses").status == 500
-        assert client.ask("/quick", method="POST", body=b"x" * 3_000_000).status == 503
+        assert upload_in_chunks(client, "/quick", b"x" * 3_000_000).status == 503
         clients.go_on()
         server.send("USR1")
         server.send("HUP")
