@@ -130,7 +130,6 @@ class Worker:
             "response_memory": config.response_memory,
             "stream_body": config.stream_body,
             "temp_dir": capacity.temporary_directory(config.temp_dir),
-            "temp_dir": config.temp_dir or temporary_directory(),
             "head_timeout": config.head_timeout,
             "body_timeout": config.body_timeout,
             "min_body_rate": config.min_body_rate,
@@ -164,14 +163,3 @@ def lifecycle_of(site: "Site") -> "DjangoLifecycle | None":
     from penstock.django.lifecycle import DjangoLifecycle  # noqa: PLC0415 (only with Django)
 
     return DjangoLifecycle(site.own)
-
-
-def temporary_directory() -> str:
-    """The system's directory for temporary files; where nothing can be written, what needs one gets 503."""
-    try:
-        return tempfile.gettempdir()
-    except FileNotFoundError:
-        log.warning(
-            "no directory for temporary files can be written to, so larger request bodies may get 503 (--temp-dir)"
-        )
-        return "/tmp"
