@@ -21,7 +21,7 @@ def test_a_server_whose_root_is_read_only_starts_and_says_that_it_has_no_control
     refused = subprocess.run([*READ_ONLY, "true"], capture_output=True, text=True, check=False).stderr
     if refused:
         pytest.skip(f"a read-only root needs a mount namespace: {refused.strip()}")
-    server = serve(under=READ_ONLY, workers=1)
+    server = serve(wrapper=READ_ONLY, workers=1)
     assert "there is no control socket: " in server.log
     with Client(("127.0.0.1", server.port)) as client:
         assert client.ask("/quick").status == 200
