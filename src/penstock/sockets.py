@@ -4,11 +4,13 @@ Knows nothing of HTTP. Every failure is a CannotBind.
 """
 
 import contextlib
+import ctypes
 import errno
 import glob
 import os
 import socket
 import stat
+import struct
 from typing import NamedTuple
 
 from penstock.errors import CannotBind
@@ -16,6 +18,8 @@ from penstock.systemd import Passed
 
 # A unix socket has none, and PEP 3333 wants SERVER_PORT never to be empty: Wagtail makes a number of it.
 UNIX_PORT = "80"
+SO_ATTACH_FILTER = 26  # socket(7); Python has no name for it
+DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)  # linux/filter.h: BPF_RET | BPF_K, take no byte
 
 
 class Listener(NamedTuple):
@@ -27,6 +31,7 @@ class Listener(NamedTuple):
     port: str  # SERVER_PORT
     path: str  # of a unix socket that we made, to be removed at the end; else ""
     origin: str = ""  # "systemd" when it has passed the socket
+    is_ours: bool = True  # nobody who handed it down goes on listening when we have left
 
     @property
     def url(self) -> str:
@@ -35,6 +40,21 @@ class Listener(NamedTuple):
             return f"unix:{self.socket.getsockname()}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
+
+    def hold_off(self) -> None:
+        """Lets no connection come about any more; those that wait to be accepted stay.
+
+        Who asks for a TCP connection is not heard, and asks again after a second.
+        """
+        if self.kind == "unix":
+            self.refuse()
+            return
+        program = ctypes.create_string_buffer(DROP_ALL)
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", 1, ctypes.addressof(program)))
+
+    def refuse(self) -> None:
+        """Refuses connections from now on, in every process; those that wait to be accepted on TCP are reset."""
+        self.socket.shutdown(socket.SHUT_RD)
 
 
 def listen_all(addresses: list[str], backlog: int, passed: list[Passed]) -> list[Listener]:
@@ -147,8 +167,8 @@ def adopt(fd: int, backlog: int) -> Listener:
             "the process that starts Penstock must pass a bound socket",
         ) from error
     if listener.family == socket.AF_UNIX:
-        return Listener(listener, "unix", "localhost", UNIX_PORT, "")
-    return Listener(listener, "tcp", name[0], str(name[1]), "")
+        return Listener(listener, "unix", "localhost", UNIX_PORT, "", is_ours=False)
+    return Listener(listener, "tcp", name[0], str(name[1]), "", is_ours=False)
 
 
 def refusal(error: OSError, address: str, port: int) -> CannotBind:

@@ -20,6 +20,12 @@ def held(environ, start_response):
     return answer(start_response, environ["PATH_INFO"])
 
 
+def extends(environ, start_response):
+    """The same, with more time than the engine would give it."""
+    environ["penstock.extend_timeout"](1000)
+    return held(environ, start_response)
+
+
 def told(environ, start_response):
     """Tells the test that it was called, and answers."""
     tell(environ["PATH_INFO"])

@@ -84,18 +84,28 @@ class RunningEngine:
     def begin_stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 
+    def begin_stop_and_see(self) -> None:
+        """Asks for a stop, and comes back when it has begun: an idle connection is closed then."""
+        with self.connect() as idle:
+            self.begin_stop()
+            assert idle.rest() == b""
+
     def wait(self) -> dict[str, int]:
         """Waits for the end: the counters. The status is in `process.returncode`."""
         stats = self.told()["stats"]
         self.process.wait(PATIENCE)
         return stats
 
-    def stop(self) -> dict[str, int]:
-        """Stops it, and checks that it ended cleanly."""
-        self.begin_stop()
+    def wait_for_clean_end(self) -> dict[str, int]:
+        """Waits for the end, and checks that nothing was abandoned: the counters."""
         stats = self.wait()
         assert self.process.returncode == 0, f"requests were abandoned: {self.process.returncode}"
         return stats
+
+    def stop(self) -> dict[str, int]:
+        """Stops it, and checks that it ended cleanly."""
+        self.begin_stop()
+        return self.wait_for_clean_end()
 
     def open_files(self) -> list[str]:
         """What the process's descriptors stand for."""

@@ -1,5 +1,6 @@
 """The admin server, StatsD and the log in its forms, of a real `penstock serve`."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -301,3 +302,20 @@ def test_statsd_that_cannot_be_reached_does_not_keep_the_site_from_being_served(
     server.send("TERM")
     assert server.wait_for_end() == 0
     assert "no metrics are sent: statsd no-such-host.invalid:8125 cannot be reached" in server.log
+
+
+def test_what_was_counted_until_a_stop_is_sent_to_statsd(start):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as statsd:
+        statsd.bind(("127.0.0.1", 0))
+        statsd.setblocking(False)
+        server = start("--statsd", f"127.0.0.1:{statsd.getsockname()[1]}").find_port()
+        for _ in range(3):
+            server.get()
+        server.send("TERM")
+        assert server.wait_for_end() == 0
+        packets = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                packets.append(statsd.recv(65536).decode())
+    # A slow machine may have sent one report before the last.
+    assert sum(map(int, re.findall(r"^penstock\.requests:(\d+)\|c$", "\n".join(packets), re.MULTILINE))) == 3

@@ -1,12 +1,15 @@
 """The control socket, by the commands that use it: every test asks a real supervisor."""
 
+import contextlib
 import json
 import os
+import pwd
 import signal
 import socket
 import stat
 import textwrap
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hello_site import hello
@@ -267,3 +270,29 @@ def test_an_upgrade_that_fails_changes_nothing_and_says_why(serve, tmp_path):
     assert tmp_path.joinpath("run.pid").read_text() == f"{server.process.pid}\n"
     assert server.get() == f"one from {server.pids[0]}"
     assert status(server)["pid"] == server.process.pid
+
+
+def test_another_user_is_not_heard_even_where_the_file_lets_him_in(serve):
+    if os.geteuid():
+        pytest.skip("only root can become another user")
+    # The directories of a test are closed to others.
+    with TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        path = f"{directory}/control.sock"
+        server = serve("--control", path)
+        with socket.socket(socket.AF_UNIX) as client:
+            os.seteuid(pwd.getpwnam("nobody").pw_uid)
+            try:
+                with pytest.raises(PermissionError):
+                    client.connect(path)
+                os.seteuid(0)
+                os.chmod(path, 0o666)
+                os.seteuid(pwd.getpwnam("nobody").pw_uid)
+                client.connect(path)
+            finally:
+                os.seteuid(0)
+            with contextlib.suppress(OSError):  # the supervisor has hung up, perhaps before this
+                client.sendall(b'{"command": "stop"}\n')
+            with contextlib.suppress(ConnectionResetError):
+                assert client.recv(4096) == b""
+        assert status(server, "--control", path)["pid"] == server.process.pid

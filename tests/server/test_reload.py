@@ -1,5 +1,6 @@
 """What a reload tries before it takes over, with real processes: probes, code that hangs, releases behind a link."""
 
+import json
 import textwrap
 
 import pytest
@@ -118,3 +119,36 @@ def test_a_release_behind_a_link_is_followed_anew(launch, tmp_path, how):
     assert server.command("reload", "--chdir", str(link)) == ("generation 2 serves\n", "", 0)
     server.wait_until_left(first)
     assert server.get().startswith("second from")
+
+
+def test_templates_and_the_names_of_static_files_are_fresh_after_a_reload(launch, tmp_path):
+    manifest = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
+    settings = f"""{SETTINGS}
+INSTALLED_APPS = ["django.contrib.staticfiles"]
+STATIC_ROOT = BASE_DIR / "static"
+STORAGES = {{"staticfiles": {{"BACKEND": {manifest!r}}}}}
+TEMPLATES = [{{"BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": [BASE_DIR]}}]
+"""
+    urls = URLS.replace("HttpResponse(settings.GREETING)", "shortcuts.render(request, 'page.html')")
+    tmp_path.joinpath("shop").mkdir()
+    tmp_path.joinpath("static").mkdir()
+    files = {"manage": MANAGE, "shop/__init__": "", "shop/settings": settings}
+    for name, text in (files | {"shop/urls": f"from django import shortcuts\n{urls}"}).items():
+        tmp_path.joinpath(f"{name}.py").write_text(text)
+
+    def release(word):
+        tmp_path.joinpath("page.html").write_text(f"{{% load static %}}{word} {{% static 'a.css' %}}")
+        tmp_path.joinpath(f"static/a.{word}.css").write_text(f"{word} {{}}")
+        names = {"version": "1.1", "paths": {"a.css": f"a.{word}.css"}, "hash": ""}
+        tmp_path.joinpath("static/staticfiles.json").write_text(json.dumps(names))
+
+    release("one")
+    server = launch("--bind", "127.0.0.1:0", "--workers", "1").find_port()
+    first = server.wait_for_worker(1)
+    assert server.get() == "one /static/a.one.css"
+    assert server.get("/static/a.one.css") == "one {}"
+    release("two")
+    assert server.command("reload") == ("generation 2 serves\n", "", 0)
+    server.wait_until_left(first)
+    assert server.get() == "two /static/a.two.css"
+    assert server.get("/static/a.two.css") == "two {}"

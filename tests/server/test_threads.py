@@ -62,6 +62,23 @@ def assert_answers(engine, count: int = 50) -> None:
             assert engine.get(f"/fast/{number}").body == f"/fast/{number}".encode()
 
 
+def assert_answers_beside_twice_as_many_as_threads(engine) -> None:
+    """Sixteen wait: the last of eight threads is kept for the short ones, and the others queue for the seven."""
+    clients = [engine.connect() for _ in range(16)]
+    for client in clients:
+        client.send_request("/held")
+    held = [engine.tester.hears("/held") for _ in range(7)]
+    assert_answers(engine)
+    assert engine.tester.unheard() == []
+    for one in held:
+        one.release()
+    for _ in range(9):
+        engine.tester.hears("/held").release()
+    for client in clients:
+        assert client.response().body == b"/held"
+        client.socket.close()
+
+
 def test_fast_views_are_answered_while_four_of_eight_threads_wait(start):
     engine = start(APP, threads=8)
     clients, held = hold(engine, 4)
@@ -86,36 +103,11 @@ def test_fast_views_are_answered_while_all_other_threads_wait_in_routes_that_nob
 def test_fast_views_are_answered_while_twice_as_many_wait_as_there_are_threads(start):
     engine = start(APP, threads=8)
     teach(engine)
-    clients = [engine.connect() for _ in range(16)]
-    for client in clients:
-        client.send_request("/held")
-    held = [engine.tester.hears("/held") for _ in range(7)]
-    assert_answers(engine)
-    # The last thread is kept for the short ones: the others queue for the seven.
-    assert engine.tester.unheard() == []
-    for one in held:
-        one.release()
-    for _ in range(9):
-        engine.tester.hears("/held").release()
-    for client in clients:
-        assert client.response().body == b"/held"
-        client.socket.close()
+    assert_answers_beside_twice_as_many_as_threads(engine)
 
 
 def test_a_burst_on_a_route_that_nobody_knew_leaves_a_thread_for_the_short_ones(start):
-    engine = start(APP, threads=8)
-    clients = [engine.connect() for _ in range(16)]
-    for client in clients:
-        client.send_request("/held")
-    held = [engine.tester.hears("/held") for _ in range(7)]
-    assert_answers(engine)
-    for one in held:
-        one.release()
-    for _ in range(9):
-        engine.tester.hears("/held").release()
-    for client in clients:
-        assert client.response().body == b"/held"
-        client.socket.close()
+    assert_answers_beside_twice_as_many_as_threads(start(APP, threads=8))
 
 
 def test_waiting_views_that_queued_are_begun_in_the_order_in_which_they_came(start):

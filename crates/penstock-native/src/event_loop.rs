@@ -108,6 +108,8 @@ pub struct EventLoop {
     next_sweep: Option<Instant>,
     accept_again: Option<Instant>,
     is_stopping: bool,
+    /// Something keeps the GIL for good: no request gets a thread any more, and the supervisor will kill this worker.
+    is_deaf: bool,
 }
 
 impl EventLoop {
@@ -136,6 +138,7 @@ impl EventLoop {
             next_sweep: None,
             accept_again: None,
             is_stopping: false,
+            is_deaf: false,
         };
         this.listen()?;
         Ok(this)

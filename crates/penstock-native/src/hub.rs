@@ -235,11 +235,13 @@ impl Hub {
         }
     }
 
-    /// Tells the main thread, which has Python, of a late call.
-    pub fn report_late(&self, late: Late) {
+    /// Tells the main thread, which has Python, of a late call. False when it has not even come to the first report of
+    /// one that is stuck: something keeps the GIL and does not let go.
+    pub fn report_late(&self, late: Late) -> bool {
         let mut reports = self.late.lock().unwrap_or_else(PoisonError::into_inner);
-        if late.overdue.stage == Stage::Stuck && reports.iter().any(|earlier| earlier.thread == late.thread) {
-            // The main thread has not come to the first report: something keeps the GIL and does not let go.
+        let is_heard =
+            late.overdue.stage != Stage::Stuck || reports.iter().all(|earlier| earlier.thread != late.thread);
+        if !is_heard {
             if let Some(signal) = self.settings.dump_signal {
                 let _ = kill_process(getpid(), signal);
             }
@@ -247,6 +249,7 @@ impl Hub {
         reports.push(late);
         drop(reports);
         self.wake_main();
+        is_heard
     }
 
     /// The late calls since the last time.

@@ -109,6 +109,11 @@ class Sender:
         self.loop.call_at(time.monotonic() + INTERVAL, self.send)
         self.send_report(self.loop.snapshot())
 
+    def finish(self) -> None:
+        """Sends the last report: what was counted since the one before."""
+        if self.socket:
+            self.send_report(self.loop.snapshot())
+
     def send_report(self, snapshot: Mapping[str, Any]) -> None:
         """Sends the metrics of a snapshot."""
         assert self.socket, "send() is called after start() has made it"

@@ -39,11 +39,15 @@ from penstock.systemd import Notifier, Phase, take_passed_sockets
 
 if TYPE_CHECKING:
     from penstock.admin.http import AdminServer
+    from penstock.admin.statsd import Sender
     from penstock.supervisor.upgrade import Heir, Successor
 
 # The least number of workers that there is room for, those that leave included: an unused slot costs no memory.
 SLOTS = 64
 
+# Seconds at a stop in which the workers accept who waits, before all others are refused. Whoever is not heard asks
+# again after one (RFC 6298 2.1).
+HELD_OFF = 0.5
 
 AS_ROOT = "serving as root: the application may do whatever root may; --user NAME serves as somebody else"
 
@@ -83,6 +87,7 @@ class Supervisor:
         self.timers_made = 0
         self.control = ControlServer(self)
         self.admin: AdminServer | None = None
+        self.statsd: Sender | None = None
         self.heir: Heir | None = None
         self.is_heir = False
         self.successor: Successor | None = None
@@ -178,6 +183,8 @@ class Supervisor:
                 if fd in self.watched:
                     self.watched[fd][1](events)
             self.run_timers()
+        if self.statsd:
+            self.statsd.finish()
         self.signals.close()
 
     def be_found(self) -> None:
@@ -192,8 +199,9 @@ class Supervisor:
         if self.config.statsd:
             from penstock.admin.statsd import Sender  # noqa: PLC0415 (off by default)
 
+            self.statsd = Sender(self, self.config.statsd, self.config.statsd_prefix)
             # Looking its name up may take seconds: the application is loaded meanwhile.
-            self.call_at(time.monotonic(), Sender(self, self.config.statsd, self.config.statsd_prefix).start)
+            self.call_at(time.monotonic(), self.statsd.start)
 
     def feed_watchdog(self) -> None:
         """Tells the service manager that this loop turns; again and again."""
@@ -422,6 +430,8 @@ class Supervisor:
                 case state.SignalMolds(name):
                     for pid in self.molds:
                         send_signal(pid, signal.Signals["SIG" + name])
+                case state.HoldOff():
+                    self.hold_off()
                 case state.Log(level, message):
                     log.journal.write(level, message)
                 case state.Announce(facts):
@@ -441,6 +451,19 @@ class Supervisor:
                 case state.Finish(error):
                     self.error = from_message(error) if error else None
                     self.is_finished = True
+
+    def hold_off(self) -> None:
+        """Lets no connection come about any more, unless somebody else accepts it."""
+        ours = [] if self.has_handed_over else [listener for listener in self.listeners if listener.is_ours]
+        for listener in ours:
+            with contextlib.suppress(OSError):  # without it, who comes now is reset when we have left
+                listener.hold_off()
+
+        def refuse() -> None:
+            for listener in ours:
+                listener.refuse()
+
+        self.call_at(time.monotonic() + HELD_OFF, refuse)
 
     def read_workers(self, with_memory: bool) -> dict[int, Reading]:
         """The counters of the workers that take requests, by number."""

@@ -61,6 +61,10 @@ class SignalMolds(NamedTuple):
     name: str
 
 
+class HoldOff(NamedTuple):
+    """Let no connection come about any more: the workers accept those that wait, and then nobody does."""
+
+
 class Log(NamedTuple):
     """Write a line."""
 
@@ -93,7 +97,7 @@ class Finish(NamedTuple):
     error: dict[str, str] | None
 
 
-Action = StartMold | StopMold | StartWorker | Signal | SignalMolds | Log | Announce | Settle | Look | Finish
+Action = StartMold | StopMold | StartWorker | Signal | SignalMolds | HoldOff | Log | Announce | Settle | Look | Finish
 
 
 class MoldHandle:
@@ -205,9 +209,9 @@ class State:
                 "there is no previous generation to go back to",
                 "one is kept after a successful reload, if keep_previous is true and the application is preloaded",
             )
-        actions = self.supersede()
-        if not self.previous:  # it was the one on trial
+        if self.trial == self.previous:
             raise PenstockError("the previous generation is being started already")
+        actions = self.supersede()
         self.trial, self.trial_deaths = self.previous, 0
         self.resume_at = 0.0
         actions.append(Log("info", f"rolling back: generation {self.trial} is started again"))
@@ -238,6 +242,8 @@ class State:
         self.stop_by = now + KILL_AFTER + (0 if at_once else self.limits.graceful_timeout)
         molds = [generation for generation, mold in self.molds.items() if not mold.has_failed] if first else []
         actions: list[Action] = [StopMold(generation) for generation in molds]
+        if first and self.serving:
+            actions.append(HoldOff())
         if first and self.trial is not None:
             actions.append(Settle(self.trial, self.error or unexpected("the supervisor is stopping")))
         if first and not self.error:
@@ -424,9 +430,8 @@ class State:
     def take_over(self, generation: int) -> list[Action]:
         """The generation on trial serves from now on. The mold of the one before is kept, if it holds any code."""
         old, self.serving, self.trial = self.serving, generation, None
-        if generation in self.molds:
-            limits = self.molds[generation].limits
-            self.wanted, self.limits = self.wanted_with(limits), limits
+        limits = self.molds[generation].limits
+        self.wanted, self.limits = self.wanted_with(limits), limits
         actions: list[Action] = [Settle(generation, None)]
         if self.wanted > self.room:
             actions.append(
@@ -528,8 +533,7 @@ class State:
         """Ends a worker that does not leave, or does not become ready."""
         worker.kill_at = math.inf
         if worker.pid is None:  # the mold was asked, and hangs
-            if worker.generation in self.molds:
-                self.molds[worker.generation].is_given_up = True
+            self.molds[worker.generation].is_given_up = True
             return [StopMold(worker.generation, at_once=True)]
         if worker.is_leaving:
             return [Log("warning", f"{worker} does not leave; killing it"), Signal(worker.pid, "KILL")]

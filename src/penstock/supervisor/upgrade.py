@@ -9,7 +9,7 @@ import os
 import select
 import socket
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from penstock import log
 from penstock.errors import PenstockError
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from penstock.supervisor.process import Decided, Supervisor
 
 
-def pack(listener: Listener) -> list[int | str]:
+def pack(listener: Listener) -> list[int | str | bool]:
     """A listener for unpack() in another process, which inherits its descriptor under the same number."""
     return [listener.socket.fileno(), *listener[1:]]
 
 
-def unpack(fd: int, *others: str) -> Listener:
+def unpack(fd: int, *others: Any) -> Listener:
     """The listener that pack() was called with."""
     os.set_inheritable(fd, False)
     return Listener(socket.socket(fileno=fd), *others)

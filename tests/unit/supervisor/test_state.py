@@ -15,6 +15,7 @@ from penstock.supervisor.state import (
     STEADY,
     Announce,
     Finish,
+    HoldOff,
     Log,
     Look,
     Settle,
@@ -364,7 +365,8 @@ def test_one_worker_always_remains():
 
 def test_a_stop_is_graceful_and_ends_when_everybody_has_left():
     world = World().boot()
-    assert world.do(world.state.stop(world.now)) == [StopMold(1), Signal(1001, "TERM"), Signal(1002, "TERM")]
+    leave = [Signal(1001, "TERM"), Signal(1002, "TERM")]
+    assert world.do(world.state.stop(world.now)) == [StopMold(1), HoldOff(), *leave]
     assert world.exit(1001, "exited with status 0") == []
     assert world.do(world.state.mold_exited(1, "was killed by SIGTERM", world.now)) == []
     assert world.exit(1002, "exited with status 0") == [Finish(None)]
@@ -746,3 +748,51 @@ def test_who_stops_does_not_rest():
     world.do(world.state.stop(world.now))
     with pytest.raises(PenstockError, match="the supervisor is stopping"):
         world.state.rest(world.now)
+
+
+def test_the_state_of_a_worker_is_a_word():
+    world = World(workers=1)
+    world.do(world.state.reload(world.now))
+    [start] = [action for action in world.load(1) if isinstance(action, StartWorker)]
+    [worker] = world.state.workers.values()
+    assert worker.state == "starting"
+    world.start(start)
+    assert worker.state == "ready"
+    world.do(world.state.stop(world.now))
+    assert worker.state == "leaving"
+
+
+def test_a_rollback_during_a_rollback_is_refused_and_changes_nothing():
+    world = reloaded()
+    world.do(world.state.rollback(world.now))
+    with pytest.raises(PenstockError, match="the previous generation is being started already"):
+        world.state.rollback(world.now)
+    assert (world.state.serving, world.state.trial, world.state.previous) == (2, 1, 1)
+
+
+def test_a_rollback_whose_mold_dies_changes_nothing():
+    world = reloaded()
+    world.do(world.state.rollback(world.now))
+    world.do(world.state.mold_exited(1, "was killed by SIGKILL", world.now))
+    assert (world.state.serving, world.state.trial, world.state.previous) == (2, None, 0)
+    assert world.settled[1]["message"] == "the process that loads the application was killed by SIGKILL"
+
+
+def test_a_replacement_that_says_why_it_cannot_start_is_written_and_tried_again():
+    world = World(workers=1).boot()
+    world.exit(1001)
+    [start] = world.pass_time(1)
+    pid = world.fork(start)
+    assert world.do(world.state.worker_failed(1, ERROR, world.now)) == []
+    assert world.lines[-1].startswith("error: worker 1 cannot start: shop cannot be imported")
+    world.exit(pid, "exited with status 1")
+    assert world.pass_time(1) == [StartWorker(1, 1, 1)]
+
+
+def test_a_reload_gives_a_worker_up_that_was_asked_for_and_not_yet_forked():
+    world = World(workers=1).boot()
+    world.do(world.state.reload(world.now))
+    [start] = world.load(2)
+    assert world.do(world.state.reload(world.now)) == [StopMold(2), StartMold(3, True)]
+    pid = world.fork(start)
+    assert Signal(pid, "TERM") in world.done

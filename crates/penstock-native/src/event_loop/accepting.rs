@@ -18,6 +18,10 @@ use std::time::Duration;
 const MOST_ACCEPTS: usize = 64;
 const MOST_ACCEPTS_BESIDE_OTHERS: usize = 1;
 
+/// Connections to accept when a stop begins: nobody else may be there to take them. Twice as many as the backlog holds
+/// by default.
+const LAST_ACCEPTS: usize = 4096;
+
 /// No new connections for this long after the system has refused one (no descriptors, no memory).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -40,6 +44,17 @@ impl EventLoop {
 
     pub(super) fn accept(&mut self, index: usize) {
         let most = if self.hub.settings.multiprocess { MOST_ACCEPTS_BESIDE_OTHERS } else { MOST_ACCEPTS };
+        self.accept_up_to(most, index);
+    }
+
+    /// Accepts whoever waits now, before nobody does any more.
+    pub(super) fn accept_the_last(&mut self) {
+        for index in 0..self.listeners.len() {
+            self.accept_up_to(LAST_ACCEPTS, index);
+        }
+    }
+
+    fn accept_up_to(&mut self, most: usize, index: usize) {
         for _ in 0..most {
             if self.open >= self.hub.settings.max_connections {
                 self.pause_accepting();

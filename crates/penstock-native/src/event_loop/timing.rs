@@ -27,6 +27,12 @@ impl EventLoop {
         if self.is_stopping || self.hub.stop_deadline().is_none() {
             return;
         }
+        self.accept_the_last();
+        self.begin_stop();
+    }
+
+    /// Takes no new connections, and closes the old ones as they become idle.
+    fn begin_stop(&mut self) {
         self.is_stopping = true;
         self.stop_listening();
         self.accept_again = None;
@@ -51,6 +57,22 @@ impl EventLoop {
             } else {
                 self.put_back(connection);
             }
+        }
+    }
+
+    /// Nobody waits in vain for a thread that cannot get the GIL, and who comes from now on is another worker's.
+    fn give_up_on_python(&mut self) {
+        self.is_deaf = true;
+        if !self.is_stopping {
+            self.begin_stop();
+        }
+        while let Some((_, job)) = self.ready.pop(self.now) {
+            self.reject(job);
+        }
+        let hub = self.hub.clone();
+        while let Some((_, job)) = { hub.waiting().pop(self.now) } {
+            hub.waiting_count.fetch_sub(1, Ordering::Relaxed);
+            self.reject(job);
         }
     }
 
@@ -139,7 +161,9 @@ impl EventLoop {
                 hub.scoreboard.add(Counter::TimedOut, 1);
                 self.cut_off(overdue.connection);
             }
-            hub.report_late(Late { thread, overdue, began });
+            if !hub.report_late(Late { thread, overdue, began }) && !self.is_deaf {
+                self.give_up_on_python();
+            }
         }
         let stuck = hub.calls.iter().filter(|watched| watched.is_stuck()).count();
         hub.scoreboard.set(Counter::ThreadsStuck, stuck as u64);
