@@ -105,20 +105,7 @@ class Mold:
         # What is combined with the application may be what brings Django.
         application = hooks.around(compose(own, config))
         loaded = loaded._replace(application=application, uses_django="django.conf" in sys.modules)
-        site = Site(config, found, loaded, own, hooks, [], [])
-        for url, root in config.static.items():
-            if not os.path.isdir(root):
-                site.warnings.append(f"{root} is not a directory, so {url} is not served")
-                continue
-            site.mounts.append(
-                {
-                    "prefix": url,
-                    "roots": [root],
-                    "max_age": int(config.static_max_age),
-                    "immutable": "hashed",
-                    "fall_through": False,
-                }
-            )
+        site = Site(config, found, loaded, own, hooks, *configured_mounts(config))
         temporary = capacity.temporary_directory(config.temp_dir)
         if not os.access(temporary, os.W_OK | os.X_OK):
             site.warnings.append(
@@ -192,6 +179,26 @@ def name_of(found: app.Found) -> str:
     if not found.module:
         return f"WSGI_APPLICATION of {found.settings}"
     return f"{found.module}:{found.attribute}" if found.attribute else found.module
+
+
+def configured_mounts(config: Config) -> "tuple[list[StaticMount], list[str]]":
+    """The files that the setting static names, and a sentence for each directory that is missing."""
+    mounts: list[StaticMount] = []
+    warnings = []
+    for url, root in config.static.items():
+        if not os.path.isdir(root):
+            warnings.append(f"{root} is not a directory, so {url} is not served")
+            continue
+        mounts.append(
+            {
+                "prefix": url,
+                "roots": [root],
+                "max_age": int(config.static_max_age),
+                "immutable": "hashed",
+                "fall_through": False,
+            }
+        )
+    return mounts, warnings
 
 
 def prepare_django(site: Site) -> None:
