@@ -168,9 +168,7 @@ def read_env_files(directory: str, env: str) -> dict[str, tuple[str, str]]:
 
 def load(found: Found, config: Config) -> Loaded:
     """Sets up this process for the application and imports it. Raises AppNotFound or AppFailed."""
-    os.environ.update(found.variables)
-    os.chdir(found.directory)
-    sys.path[:0] = [path for path in (*config.python_path, found.path) if path not in sys.path]
+    enter(found, config)
     if found.module:
         application, attribute = import_application(found.module, found.attribute, found.is_factory)
         name, rule = f"{found.module}:{attribute}", found.rule
@@ -182,6 +180,13 @@ def load(found: Found, config: Config) -> Loaded:
             "a WSGI application is a function or object that takes environ and start_response",
         )
     return Loaded(application, name, rule, "django.conf" in sys.modules)
+
+
+def enter(found: Found, config: Config) -> None:
+    """Gives this process the application's variables, directory and module path."""
+    os.environ.update(found.variables)
+    os.chdir(found.directory)
+    sys.path[:0] = [path for path in (*config.python_path, found.path) if path not in sys.path]
 
 
 def import_named(target: str, what: str) -> tuple[Application, str]:

@@ -11,7 +11,7 @@ from penstock import log
 from penstock.config import load
 from penstock.errors import ConfigurationError, PenstockError, UsageError, nearest
 from penstock.kinds import Flag
-from penstock.settings import TABLE, Setting
+from penstock.settings import BY_NAME, TABLE, Setting
 
 # The commands that talk to a supervisor: help, and description.
 CONTROLS = {
@@ -125,6 +125,7 @@ def build_parser(words: Sequence[str]) -> Parser:
             from penstock.gunicorn_flags import add_to  # noqa: PLC0415 (only for who brings Gunicorn's habits)
 
             add_to(command)
+    add_runserver(commands, formatter)
     for name, (help, description) in CONTROLS.items():
         controlling = commands.add_parser(
             name, help=help, description=description, formatter_class=formatter, allow_abbrev=False
@@ -151,6 +152,28 @@ def has_foreign_flags(words: Sequence[str]) -> bool:
     short = {"-h"} | {setting.short for setting in TABLE}
     flags = (word.partition("=")[0] for word in words if word.startswith("-") and word != "-")
     return any(flag not in own and flag[:2] not in short for flag in flags)
+
+
+def add_runserver(commands: Any, formatter: type[argparse.HelpFormatter]) -> None:
+    """The development server: Django's options, and how to find the project."""
+    from penstock.development.command import FLAGS  # noqa: PLC0415
+
+    developing = commands.add_parser(
+        "runserver",
+        help="serve a Django project for development",
+        description="Serves the Django project here for development: `manage.py runserver` with Penstock's engine.",
+        formatter_class=formatter,
+        allow_abbrev=False,
+    )
+    developing.set_defaults(run=runserver)
+    developing.add_argument("address", nargs="?", default="", metavar="ADDR", help="PORT, HOST:PORT or [V6]:PORT")
+    for names, text in FLAGS.items():
+        developing.add_argument(*names, action="store_true", help=text)
+    for name in ("settings", "env", "chdir"):
+        setting = BY_NAME[name]
+        developing.add_argument(
+            setting.flag, metavar=setting.kind.metavar, default=argparse.SUPPRESS, help=help_of(setting)
+        )
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -223,6 +246,15 @@ def serve(options: Mapping[str, Any]) -> int:
     for note in options.get("notes", ()):
         log.info(note)
     return play(Supervisor(config, options, start).run)
+
+
+def runserver(options: Mapping[str, Any]) -> int:
+    """Runs the development server; in a process forked from it, the role of that process."""
+    from penstock.development.command import runserver as run  # noqa: PLC0415
+    from penstock.processes import play  # noqa: PLC0415
+
+    log.journal.open("-", "info")
+    return play(lambda: run(options, working_directory()))
 
 
 def explain(options: Mapping[str, Any]) -> int:
