@@ -28,7 +28,7 @@ FLAGS = {
 def runserver(options: Mapping[str, Any], start: str) -> int:
     """Runs the server. `options` has the flags by name, the address, and settings that were given."""
     flags = [names[0] for names in FLAGS if options[names[0].strip("-").replace("-", "_")]]
-    given = {name: options[name] for name in ("settings", "env", "chdir", "config") if name in options}
+    given = {name: options[name] for name in ("settings", "env", "chdir") if name in options}
     address = parse(options["address"], options["ipv6"])
     config = load(given, os.environ, start)
     found = find_project(config)

@@ -36,7 +36,7 @@ class Sent:
         if hasattr(body, "close"):
             body.close()
 
-    def start_response(self, status, headers, exc_info=None):
+    def start_response(self, status, headers, _exc_info=None):
         self.heads.append((status, dict(headers)))
         return self.written.append
 

@@ -117,7 +117,9 @@ class Command(RunserverCommand):  # type: ignore[misc]  # Django has no types
         if not child or child.is_first:
             self.on_bind(listener.port)
         if child:
-            changes = Changes([root for mount in mounts for root in mount["roots"]])
+            # An upload is no reason to show the page anew from which it was sent.
+            media = url_path(settings.MEDIA_URL)
+            changes = Changes([root for mount in mounts if mount["prefix"] != media for root in mount["roots"]])
             later = [child, changes, shown.first, options]
             threading.Thread(target=self.look_around, args=later, name="looking around", daemon=True).start()
             serve_under_reloader(child, server, refresh, changes)
