@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from penstock import log
 from penstock.config import load
+from penstock.development.flags import FLAGS
 from penstock.errors import ConfigurationError, PenstockError, UsageError, nearest
 from penstock.kinds import Flag
 from penstock.settings import BY_NAME, TABLE, Setting
@@ -156,8 +157,6 @@ def has_foreign_flags(words: Sequence[str]) -> bool:
 
 def add_runserver(commands: Any, formatter: type[argparse.HelpFormatter]) -> None:
     """The development server: Django's options, and how to find the project."""
-    from penstock.development.command import FLAGS  # noqa: PLC0415
-
     developing = commands.add_parser(
         "runserver",
         help="serve a Django project for development",

@@ -116,6 +116,16 @@ def test_a_module_that_was_missing_is_found_when_it_is_there(project):
         ask_until(server, "/text/", "one")
 
 
+def test_what_the_reloader_has_loaded_itself_is_loaded_anew(project, tmp_path_factory):
+    library = tmp_path_factory.mktemp("library")
+    library.joinpath("sitecustomize.py").write_text("import os\nos.environ['GREETING'] = 'one'\n")
+    with developing(project, PYTHONPATH=str(library)) as server:
+        server.wait_until_ready()
+        assert server.get("/greeting/").text == "one"
+        library.joinpath("sitecustomize.py").write_text("import os\nos.environ['GREETING'] = 'two'\n")
+        ask_until(server, "/greeting/", "two")
+
+
 def test_a_process_that_ends_by_itself_is_told_and_replaced_at_the_next_change(project):
     with developing(project) as server:
         server.wait_until_ready()

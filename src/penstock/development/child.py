@@ -3,6 +3,7 @@
 Tells the reloader what it has loaded. When the project cannot be loaded, shows why, in the terminal and as a page.
 """
 
+import atexit
 import html
 import importlib
 import os
@@ -11,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from penstock import log
 from penstock.app import failure
@@ -41,8 +42,8 @@ class Child:
         self.plan, self.listener, self.channel, self.is_first = plan, listener, channel, is_first
         self.has_served = False
 
-    def run(self) -> int:
-        """Runs the program, which calls serve(). Returns the exit status."""
+    def run(self) -> NoReturn:
+        """Runs the program, which calls serve(), and ends this process."""
         global current  # noqa: PLW0603 (the program in between is the project's own)
         current = self
         end_with_parent()
@@ -67,7 +68,7 @@ class Child:
             if self.has_served:
                 raise
             self.show_failure(failure("the project cannot be loaded", error))
-        return 0
+        leave()
 
     def run_program(self) -> None:
         """What the developer has started, such as manage.py. With --noreload Django leaves errors to us."""
@@ -139,6 +140,14 @@ def is_common(name: str) -> bool:
     """Whether a module can be loaded without the project's settings, as far as its name tells."""
     package = name.partition(".")[0]
     return package == "django" or (package in sys.stdlib_module_names and name != "__main__")
+
+
+def leave() -> NoReturn:
+    """Ends this process without taking every object apart, which would keep the next child back for 0.1 seconds."""
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def failure_page(error: PenstockError) -> Application:

@@ -8,21 +8,9 @@ from typing import Any
 from penstock.app import Found, enter, failure, find
 from penstock.config import Config, load
 from penstock.development.address import parse
+from penstock.development.flags import FLAGS
 from penstock.development.plan import Plan
 from penstock.errors import AppNotFound
-
-# What Django's command has for options, as `penstock runserver` takes them: flags, and help.
-FLAGS = {
-    ("--ipv6", "-6"): "listen on an IPv6 address",
-    ("--noreload",): "do not start anew when a file changes",
-    ("--nothreading",): "call the application from one thread only",
-    ("--nostatic",): "do not serve the files below STATIC_URL",
-    ("--insecure",): "serve them also when DEBUG is off",
-    ("--norefresh",): "do not show pages anew in the browser when their files have changed",
-    ("--skip-checks",): "do not run the system checks",
-    ("--no-color",): "write without colours",
-    ("--force-color",): "write with colours also when nobody seems to look",
-}
 
 
 def runserver(options: Mapping[str, Any], start: str) -> int:

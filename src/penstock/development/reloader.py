@@ -68,6 +68,7 @@ class Reloader:
         self.is_said = False
         self.changed_at = 0.0
         self.to_preload: list[str] = []
+        self.loaded: set[str] = set()  # files of what is preloaded
         self.terminal = terminal_settings()
 
     def run(self) -> int:
@@ -89,7 +90,7 @@ class Reloader:
             if self.child and self.child.pidfd in ready:
                 self.bury_child()
             if not ready and self.to_preload:
-                preload(self.to_preload.pop())
+                self.preload_one()
         self.end_all()
         return 0
 
@@ -190,9 +191,15 @@ class Reloader:
         for path in paths:
             forget_compiled(path)
         self.end_child(signal.SIGHUP)
-        if not loaded_files().isdisjoint(map(os.path.realpath, paths)):
+        if not self.loaded.isdisjoint(map(os.path.realpath, paths)):
             self.start_anew()
         self.start_child()
+
+    def preload_one(self) -> None:
+        """One module at a time, so that what happens meanwhile is heard."""
+        preload(self.to_preload.pop())
+        if not self.to_preload:
+            self.loaded = loaded_files()
 
     def start_anew(self) -> None:
         """Becomes a new reloader, on the same socket: something has changed that this process has loaded itself."""
@@ -227,13 +234,25 @@ class Reloader:
 def preload(name: str) -> None:
     """Loads a module that the next child will need, unless it cannot do without the project's settings."""
     settings = os.environ.pop("DJANGO_SETTINGS_MODULE", None)
+    before = set(sys.modules)
     try:
         importlib.import_module(name)
     except Exception as error:
         log.debug(f"{name} is not loaded ahead: {error}")
+        # Half of a package would have the project import the other half in another order.
+        for half in set(sys.modules) - before:
+            forget(half)
     finally:
         if settings is not None:
             os.environ["DJANGO_SETTINGS_MODULE"] = settings
+
+
+def forget(name: str) -> None:
+    """Undoes the import of a module."""
+    module = sys.modules.pop(name)
+    package, _, attribute = name.rpartition(".")
+    if getattr(sys.modules.get(package), attribute, None) is module:
+        delattr(sys.modules[package], attribute)
 
 
 def loaded_files() -> set[str]:
