@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+import time
 
 import pytest
 from developing import MANAGE, PENSTOCK, Developing, developing, write_project
@@ -17,9 +18,10 @@ def project(tmp_path):
 
 
 def ask_until(server, path, wanted):
-    """Asks again and again; no request may be refused or fail in between."""
-    while server.get(path).text != wanted:
-        pass
+    """Asks again and again until the answer has the words; no request may be refused in between."""
+    end = time.monotonic() + PATIENCE
+    while wanted not in (text := server.get(path).text):
+        assert time.monotonic() < end, f"{path} still says {text!r}"
 
 
 @COMMANDS
@@ -55,8 +57,7 @@ def test_a_saved_template_is_shown_by_the_same_process(project):
         pid = server.get("/pid/").text
         assert "first words" in server.get("/").text
         server.save("shelf/templates/page.html", "first", "other")
-        while "other words" not in server.get("/").text:
-            pass
+        ask_until(server, "/", "other words")
         assert server.get("/pid/").text == pid
 
 

@@ -68,14 +68,14 @@ class Reloader:
         self.is_said = False
         self.changed_at = 0.0
         self.to_preload: list[str] = []
-        self.loaded: set[str] = set()  # files of what is preloaded
+        self.loaded = loaded_files()
         self.terminal = terminal_settings()
 
     def run(self) -> int:
         """Serves and reloads until Ctrl-C, or another signal that ends."""
         self.listener = adopt(self.plan.fd, 0) if self.plan.fd >= 0 else listen(self.plan.address, self.plan.command)
         wakeup = self.listen_to_signals()
-        self.watch([self.plan.directory])
+        self.watch([self.plan.directory, *own_places()])
         self.start_child()
         while not self.is_over:
             ready = self.wait(wakeup)
@@ -259,6 +259,12 @@ def loaded_files() -> set[str]:
     """The source files of all that this process has loaded."""
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     return {os.path.realpath(file) for file in files if file}
+
+
+def own_places() -> list[str]:
+    """The directories that the developer has added to the module path, as PYTHONPATH does."""
+    installed = tuple(f"{os.path.realpath(prefix)}{os.sep}" for prefix in (sys.prefix, sys.base_prefix))
+    return [place for place in sys.path if os.path.isdir(place) and not os.path.realpath(place).startswith(installed)]
 
 
 def forget_compiled(path: str) -> None:
