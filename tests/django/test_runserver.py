@@ -1,9 +1,11 @@
 """`penstock runserver` and `manage.py runserver`, used as a developer uses them: save, look, mend, press Ctrl-C."""
 
 import os
+import re
 import socket
 import subprocess
 import time
+from contextlib import ExitStack
 
 import pytest
 from developing import MANAGE, PENSTOCK, Developing, developing, write_project
@@ -138,12 +140,16 @@ def test_a_process_that_ends_by_itself_is_told_and_replaced_at_the_next_change(p
 
 
 @COMMANDS
-def test_ctrl_c_stops_beside_a_request_that_hangs(project, command):
+def test_ctrl_c_stops_beside_a_request_that_hangs_and_a_page_that_waits_for_changes(project, command):
     with developing(project, command=command) as server:
         server.wait_until_ready()
+        page = server.get("/", headers={"Accept": "text/html"}).text
+        version = re.search(r'data-version="(\w+)"', page)[1]
         host, port = server.address.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port)), PATIENCE) as connection:
-            connection.sendall(b"GET /hangs/ HTTP/1.1\r\nHost: shop\r\n\r\n")
+        with ExitStack() as connections:
+            for path in (f"/.penstock/version?since={version}", "/hangs/"):
+                connection = connections.enter_context(socket.create_connection((host, int(port)), PATIENCE))
+                connection.sendall(f"GET {path} HTTP/1.1\r\nHost: shop\r\n\r\n".encode())
             server.wait_for("hanging")
             assert server.interrupt() == 0
 

@@ -25,7 +25,7 @@ from penstock.development import child as children
 from penstock.development.address import Address, listen
 from penstock.development.child import Child
 from penstock.development.plan import Plan
-from penstock.development.refresh import Refresh
+from penstock.development.refresh import Application, Refresh
 from penstock.development.reloader import interpreter_flags
 from penstock.development.server import THREADS, EngineServer
 from penstock.development.terminal import Request, request_line
@@ -33,7 +33,9 @@ from penstock.django.changes import Changes
 from penstock.django.discovery import Discovery, add_finders, add_media, url_path
 from penstock.django.warmup import warm_up
 from penstock.errors import PenstockError
+from penstock.gateway.compose import compose
 from penstock.mold import configured_mounts
+from penstock.sockets import Listener
 
 if apps.is_installed("django.contrib.staticfiles"):
     from django.contrib.staticfiles.management.commands.runserver import Command as RunserverCommand
@@ -89,18 +91,28 @@ class Command(RunserverCommand):  # type: ignore[misc]  # Django has no types
     def inner_run(self, *_args: Any, **options: Any) -> None:
         """Checks the project, and serves it until somebody stops it."""
         child = children.current
+        is_first = not child or child.is_first
         log.journal.open("-", "info")
         try:
             config = load({}, os.environ, os.getcwd())
-            if not child or child.is_first:
+            if is_first:
                 self.look_over(options)
-            handler = self.get_handler(**options)
+            handler = compose(self.get_handler(**options), config)
             warm_up()
             listener = child.listener if child else listen(self.address())
         except PenstockError as error:
             if child:
                 raise
             raise CommandError(str(error), returncode=error.exit_code) from error
+        if is_first:
+            self.on_bind(listener.port)
+        self.serve(handler, listener, config, options)
+        if message := options.get("shutdown_message"):
+            self.stdout.write(message)
+
+    def serve(self, handler: Application, listener: Listener, config: Config, options: dict[str, Any]) -> None:
+        """Serves in this process."""
+        child = children.current
         refresh = None
         if child and options["use_refresh"] and config.refresh:
             refresh = Refresh(can_wait=options["use_threading"])
@@ -114,8 +126,6 @@ class Command(RunserverCommand):  # type: ignore[misc]  # Django has no types
             threads=THREADS if options["use_threading"] else 1,
             show=shown.show,
         )
-        if not child or child.is_first:
-            self.on_bind(listener.port)
         if child:
             # An upload is no reason to show the page anew from which it was sent.
             media = url_path(settings.MEDIA_URL)
@@ -127,8 +137,6 @@ class Command(RunserverCommand):  # type: ignore[misc]  # Django has no types
             server.run_as_process({SIGINT: server.stop, SIGTERM: server.stop})
         else:
             server.run()
-        if message := options.get("shutdown_message"):
-            self.stdout.write(message)
 
     def look_over(self, options: dict[str, Any]) -> None:
         """The system checks, and whether there are migrations to apply."""
@@ -178,7 +186,8 @@ class Command(RunserverCommand):  # type: ignore[misc]  # Django has no types
             f"{datetime.now().strftime('%B %d, %Y - %X')}\n"
             f"Django version {self.get_version()}, using settings {settings.SETTINGS_MODULE!r}\n"
             f"Starting development server at {url}\n"
-            f"Penstock {__version__} serves it with the engine of production. Quit with CONTROL-C.\n"
+            f"Penstock {__version__} serves it, with the engine of production\n"
+            "Quit the server with CONTROL-C.\n"
         )
         self.stdout.flush()
 
