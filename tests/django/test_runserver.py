@@ -98,6 +98,17 @@ def test_a_mistake_is_shown_until_it_is_mended(project, command, name, text):
         ask_until(server, "/text/", "one")
 
 
+@COMMANDS
+def test_a_mistake_in_penstock_toml_is_shown_until_it_is_mended(project, command):
+    with developing(project, command=command) as server:
+        server.wait_until_ready()
+        project.joinpath("penstock.toml").write_text("[site]\nworkres = 2\n")
+        server.wait_for("has no key 'workres'")
+        server.wait_for("waiting for a change")
+        project.joinpath("penstock.toml").write_text("")
+        ask_until(server, "/text/", "one")
+
+
 def test_a_mistake_at_the_first_start_is_shown_until_it_is_mended(project):
     views = project / "shelf/views.py"
     good = views.read_text()

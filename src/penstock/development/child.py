@@ -95,7 +95,7 @@ class Child:
     def serve_failure(self, error: PenstockError) -> None:
         """Answers every request with the error."""
         terminal.say("waiting for a change", terminal.YELLOW)
-        config = load(self.plan.options, {}, self.plan.directory)
+        config = load({}, {}, os.sep)  # the project's own may be what is wrong
         refresh = Refresh(can_wait=True)
         application = refresh.around(failure_page(error))
         self.serve(EngineServer(application, self.listener, config, mounts=[]), refresh)
