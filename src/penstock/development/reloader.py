@@ -46,9 +46,13 @@ class Process:
     def wait(self) -> int:
         """Its status, once it has ended."""
         _, status = os.waitpid(self.pid, 0)
+        self.let_go()
+        return status
+
+    def let_go(self) -> None:
+        """Closes what this process has of it."""
         os.close(self.pidfd)
         self.channel.close()
-        return status
 
 
 class Reloader:
@@ -92,6 +96,7 @@ class Reloader:
             if not ready and self.to_preload:
                 self.preload_one()
         self.end_all()
+        self.listener.socket.close()
         return 0
 
     def listen_to_signals(self) -> int:
@@ -122,6 +127,9 @@ class Reloader:
             pid = os.fork()
             if not pid:
                 ours.close()
+                for process in (self.child, *self.watchers):
+                    if process:
+                        process.let_go()
                 raise Forked(role(theirs).run)
         theirs.close()
         return Process(pid, ours)
@@ -133,7 +141,12 @@ class Reloader:
     def watch(self, places: list[str]) -> None:
         """Has these places watched as well; a new process does, until then the present one goes on."""
         self.watched = outermost([*self.watched, *places])
-        self.watchers.append(self.fork(lambda channel: Watching(self.watched, channel)))
+
+        def watching(channel: Channel) -> Watching:
+            self.listener.socket.close()
+            return Watching(self.watched, channel)
+
+        self.watchers.append(self.fork(watching))
 
     def hear_watcher(self, watcher: Process, message: Message | None) -> None:
         """What a watcher says; None when it has gone."""
