@@ -140,7 +140,7 @@ class Developing(Site):
     """A running development server: its site, and what it has written so far, without colours."""
 
     def __init__(self, directory: Path, command: tuple[str, ...], environment: dict[str, str], terminal: bool) -> None:
-        super().__init__("")
+        super().__init__("", queue.SimpleQueue(), [])
         self.directory = directory
         self.terminal, theirs = pty.openpty() if terminal else (-1, subprocess.PIPE)
         self.process = subprocess.Popen(
