@@ -9,9 +9,10 @@ from typing import Any, NoReturn
 
 from penstock import log
 from penstock.config import load
+from penstock.development.flags import FLAGS
 from penstock.errors import ConfigurationError, PenstockError, UsageError, nearest
 from penstock.kinds import Flag
-from penstock.settings import TABLE, Setting
+from penstock.settings import BY_NAME, TABLE, Setting
 
 # The commands that talk to a supervisor: help, and description.
 CONTROLS = {
@@ -163,6 +164,7 @@ def build_parser(words: Sequence[str]) -> Parser:
     adopting.set_defaults(run=adopt)
     adopting.add_argument("--yes", action="store_true", help="change lines that are there, too")
     adopting.add_argument("--dry-run", action="store_true", help="show what would be done, and write nothing")
+    add_runserver(commands, formatter)
     for name, (help, description) in CONTROLS.items():
         controlling = commands.add_parser(
             name, help=help, description=description, formatter_class=formatter, allow_abbrev=False
@@ -207,6 +209,26 @@ def add_check_options(parser: argparse.ArgumentParser) -> None:
         metavar="LEVEL",
         help=f"end with 1 from this level on: {', '.join(levels)} (default: error)",
     )
+
+
+def add_runserver(commands: Any, formatter: type[argparse.HelpFormatter]) -> None:
+    """The development server: Django's options, and how to find the project."""
+    developing = commands.add_parser(
+        "runserver",
+        help="serve a Django project for development",
+        description="Serves the Django project here for development: `manage.py runserver` with Penstock's engine.",
+        formatter_class=formatter,
+        allow_abbrev=False,
+    )
+    developing.set_defaults(run=runserver)
+    developing.add_argument("address", nargs="?", default="", metavar="ADDR", help="PORT, HOST:PORT or [V6]:PORT")
+    for names, text in FLAGS.items():
+        developing.add_argument(*names, action="store_true", help=text)
+    for name in ("settings", "env", "chdir"):
+        setting = BY_NAME[name]
+        developing.add_argument(
+            setting.flag, metavar=setting.kind.metavar, default=argparse.SUPPRESS, help=help_of(setting)
+        )
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -279,6 +301,15 @@ def serve(options: Mapping[str, Any]) -> int:
     for note in options.get("notes", ()):
         log.info(note)
     return play(Supervisor(config, options, start).run)
+
+
+def runserver(options: Mapping[str, Any]) -> int:
+    """Runs the development server; in a process forked from it, the role of that process."""
+    from penstock.development.command import runserver as run  # noqa: PLC0415
+    from penstock.processes import play  # noqa: PLC0415
+
+    log.journal.open("-", "info")
+    return play(lambda: run(options, working_directory()))
 
 
 def explain(options: Mapping[str, Any]) -> int:

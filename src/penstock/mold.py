@@ -107,20 +107,8 @@ class Mold:
         # What is combined with the application may be what brings Django.
         application = hooks.around(compose(own, config))
         loaded = loaded._replace(application=application, uses_django="django.conf" in sys.modules)
-        site = Site(config, self.found, loaded, own, hooks, [], [*loaded.warnings])
-        for url, root in config.static.items():
-            if not os.path.isdir(root):
-                site.warnings.append(f"{root} is not a directory, so {url} is not served")
-                continue
-            site.mounts.append(
-                {
-                    "prefix": url,
-                    "roots": [root],
-                    "max_age": int(config.static_max_age),
-                    "immutable": "hashed",
-                    "fall_through": False,
-                }
-            )
+        mounts, warnings = configured_mounts(config)
+        site = Site(config, self.found, loaded, own, hooks, mounts, [*loaded.warnings, *warnings])
         temporary = capacity.temporary_directory(config.temp_dir)
         if not os.access(temporary, os.W_OK | os.X_OK):
             site.warnings.append(
@@ -194,6 +182,26 @@ def name_of(found: app.Found) -> str:
     if not found.module:
         return f"WSGI_APPLICATION of {found.settings}"
     return f"{found.module}:{found.attribute}" if found.attribute else found.module
+
+
+def configured_mounts(config: Config) -> "tuple[list[StaticMount], list[str]]":
+    """The files that the setting static names, and a sentence for each directory that is missing."""
+    mounts: list[StaticMount] = []
+    warnings = []
+    for url, root in config.static.items():
+        if not os.path.isdir(root):
+            warnings.append(f"{root} is not a directory, so {url} is not served")
+            continue
+        mounts.append(
+            {
+                "prefix": url,
+                "roots": [root],
+                "max_age": int(config.static_max_age),
+                "immutable": "hashed",
+                "fall_through": False,
+            }
+        )
+    return mounts, warnings
 
 
 def prepare_django(site: Site) -> None:

@@ -134,6 +134,12 @@ def become_subreaper() -> None:
         raise OSError(ctypes.get_errno(), "the system refuses prctl(PR_SET_CHILD_SUBREAPER)")
 
 
+def end_with_parent() -> None:
+    """Asks the kernel for a TERM when the parent ends, however it does: PR_SET_PDEATHSIG of prctl(2)."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, int(signal.SIGTERM), 0, 0, 0)
+
+
 def describe_status(status: int) -> str:
     """How a process ended, from what waitpid() says."""
     if os.WIFSIGNALED(status):

@@ -164,6 +164,15 @@ TABLE = (
     ),
     Setting(
         APPLICATION,
+        "refresh",
+        Flag(),
+        True,
+        "`penstock runserver` has the browser show a page anew when its files have changed",
+        why="Compressed and streamed pages, and those with a Content-Security-Policy, are left alone.",
+        reloads=False,
+    ),
+    Setting(
+        APPLICATION,
         "preload",
         Choice("auto", "always", "never"),
         "auto",

@@ -1,8 +1,12 @@
-"""For development: asks for a reload when a source file changes. A process of its own, for it runs threads."""
+"""For development: notices when files change. A process of its own, for it runs threads.
+
+`Watcher` asks the supervisor for a reload; the development server decides for itself what a change means.
+"""
 
 import os
 import select
 import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from penstock import log
@@ -11,7 +15,8 @@ from penstock.config import Config
 from penstock.errors import PenstockError
 
 TURN = 500  # milliseconds after which the supervisor's end is noticed
-DEBOUNCE = 200  # milliseconds: an editor writes several files at once
+PAUSE = 50  # milliseconds without a change that end a save: an editor writes several files at once
+DEBOUNCE = 200  # milliseconds after which nobody waits for such a pause any more
 SOURCES = (".py", ".toml", ".html", ".txt", ".env")
 
 
@@ -23,8 +28,6 @@ class Watcher:
 
     def run(self) -> int:
         """Watches until the supervisor ends. Returns 1 when there is no application to watch: the mold says why."""
-        from watchfiles import watch  # noqa: PLC0415 (development only)
-
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         supervisor = os.getppid()
         try:
@@ -33,15 +36,38 @@ class Watcher:
             return 1
         end = select.poll()
         end.register(self.lifeline, 0)  # hang-ups are always told
-        turns = watch(*places, watch_filter=is_source, yield_on_timeout=True, rust_timeout=TURN, debounce=DEBOUNCE)
-        changes = next(turns)
-        log.info(f"watching {', '.join(places)}")
-        while not end.poll(0):
-            if changes:
-                log.info(f"{', '.join(sorted({Path(path).name for _, path in changes}))} changed")
+        for changed in changes(places, is_source, PAUSE):
+            if changed is None:
+                log.info(f"watching {', '.join(places)}")
+            elif end.poll(0):
+                break
+            elif changed:
+                log.info(f"{', '.join(sorted({Path(path).name for path in changed}))} changed")
                 os.kill(supervisor, signal.SIGHUP)
-            changes = next(turns)
         return 0
+
+
+def changes(places: list[str], is_wanted: Callable[[object, str], bool], pause: int) -> Iterator[set[str] | None]:
+    """The files that have changed, when nothing more has for `pause` milliseconds; an empty set at each turn.
+
+    None comes first, when the places are being watched.
+    """
+    from watchfiles import watch  # noqa: PLC0415 (development only)
+
+    turns = watch(
+        *places,
+        watch_filter=is_wanted,
+        yield_on_timeout=True,
+        rust_timeout=TURN,
+        step=pause,
+        debounce=DEBOUNCE,
+        raise_interrupt=False,
+    )
+    first = next(turns)
+    yield None
+    yield {path for _, path in first}
+    for turn in turns:
+        yield {path for _, path in turn}
 
 
 def is_source(change: object, path: str) -> bool:  # noqa: ARG001

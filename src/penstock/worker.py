@@ -17,9 +17,11 @@ from penstock.processes import keep_large_blocks_apart
 from penstock.supervisor.state import sentence
 
 if TYPE_CHECKING:
-    from penstock._native import EngineOptions
+    from penstock._native import EngineOptions, StaticMount
+    from penstock.config import Config
     from penstock.django.lifecycle import DjangoLifecycle
     from penstock.mold import Mold, Site
+    from penstock.sockets import Listener
 
 USUAL_SWITCH_INTERVAL = 0.005  # Python's own; an application that has chosen another one keeps it
 # A thread whose wait is over gets its turn beside short views within this time (seconds). Beside 140,000 requests a
@@ -106,54 +108,62 @@ class Worker:
 
     def options(self, site: "Site") -> "EngineOptions":
         """What the engine is told."""
-        config = site.config
-        descriptors = capacity.raise_descriptor_limit()
-        automatic = capacity.max_connections(descriptors)
-        return {
-            "listeners": [
-                {
-                    "fd": listener.socket.fileno(),
-                    "kind": listener.kind,
-                    "server_name": listener.host,
-                    "server_port": listener.port,
-                }
-                for listener in self.mold.listeners
-            ],
-            "threads": capacity.THREADS if config.threads == "auto" else config.threads,
+        return engine_options(site.config, self.mold.listeners, site.mounts) | {
             "multiprocess": self.workers > 1,
-            "max_connections": automatic if config.max_connections == "auto" else config.max_connections,
-            "max_request_line": config.max_request_line,
-            "max_head": config.max_head,
-            "max_fields": config.max_fields,
-            "max_body": config.max_body,
-            "body_memory": config.body_memory,
-            "response_memory": config.response_memory,
-            "stream_body": config.stream_body,
-            "temp_dir": capacity.temporary_directory(config.temp_dir),
-            "head_timeout": config.head_timeout,
-            "body_timeout": config.body_timeout,
-            "min_body_rate": config.min_body_rate,
-            "keep_alive_timeout": config.keep_alive_timeout,
-            "write_timeout": config.write_timeout,
-            "queue_size": config.queue_size,
-            "queue_timeout": config.queue_timeout,
-            "forwarded_allow": config.forwarded_allow,
-            "proxy_protocol": config.proxy_protocol,
-            "static": site.mounts,
-            "protected": config.protected,
-            "guarded": guarded_paths(config),
-            "access_log": config.access_log,
-            "access_log_format": config.access_log_format,
-            "error_log_fd": log.journal.fd,
             "scoreboard_fd": self.mold.scoreboard.fileno(),
             "scoreboard_slot": self.number - 1,
-            "timeout": config.timeout,
-            "timeout_grace": config.timeout_grace,
-            "slow_request_log": config.slow_request_log,
-            "health_path": config.health_path,
-            "request_id": config.request_id,
-            "dump_signal": int(deadlines.DUMP_SIGNAL),
         }
+
+
+def engine_options(config: "Config", listeners: "list[Listener]", mounts: "list[StaticMount]") -> "EngineOptions":
+    """What the configuration tells an engine, one that is alone in its process and on no scoreboard."""
+    descriptors = capacity.raise_descriptor_limit()
+    automatic = capacity.max_connections(descriptors)
+    return {
+        "listeners": [
+            {
+                "fd": listener.socket.fileno(),
+                "kind": listener.kind,
+                "server_name": listener.host,
+                "server_port": listener.port,
+            }
+            for listener in listeners
+        ],
+        "threads": capacity.THREADS if config.threads == "auto" else config.threads,
+        "multiprocess": False,
+        "max_connections": automatic if config.max_connections == "auto" else config.max_connections,
+        "max_request_line": config.max_request_line,
+        "max_head": config.max_head,
+        "max_fields": config.max_fields,
+        "max_body": config.max_body,
+        "body_memory": config.body_memory,
+        "response_memory": config.response_memory,
+        "stream_body": config.stream_body,
+        "temp_dir": capacity.temporary_directory(config.temp_dir),
+        "head_timeout": config.head_timeout,
+        "body_timeout": config.body_timeout,
+        "min_body_rate": config.min_body_rate,
+        "keep_alive_timeout": config.keep_alive_timeout,
+        "write_timeout": config.write_timeout,
+        "queue_size": config.queue_size,
+        "queue_timeout": config.queue_timeout,
+        "forwarded_allow": config.forwarded_allow,
+        "proxy_protocol": config.proxy_protocol,
+        "static": mounts,
+        "protected": config.protected,
+        "guarded": guarded_paths(config),
+        "access_log": config.access_log,
+        "access_log_format": config.access_log_format,
+        "error_log_fd": log.journal.fd,
+        "scoreboard_fd": -1,
+        "scoreboard_slot": 0,
+        "timeout": config.timeout,
+        "timeout_grace": config.timeout_grace,
+        "slow_request_log": config.slow_request_log,
+        "health_path": config.health_path,
+        "request_id": config.request_id,
+        "dump_signal": int(deadlines.DUMP_SIGNAL),
+    }
 
 
 def lifecycle_of(site: "Site") -> "DjangoLifecycle | None":

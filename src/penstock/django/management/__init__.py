@@ -1,0 +1,1 @@
+"""Commands of `manage.py`, with penstock.django among the INSTALLED_APPS."""
