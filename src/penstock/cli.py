@@ -28,6 +28,10 @@ CONTROLS = {
     ),
     "stop": ("stop a supervisor", "Stops gracefully, and waits for the end. Stops at once when asked a second time."),
     "scale": ("change the number of workers", "Changes the number of workers, until the configuration changes it."),
+    "restart": (
+        "restart a process beside the web",
+        "Ends a process of the setting `processes`, and starts it again; each one of them when NAME has several.",
+    ),
     "reopen-logs": ("open the log files anew", "Opens the log files anew, after they were rotated."),
     "top": ("watch a running supervisor", "Shows workers and threads, and draws them anew each second."),
     "stacks": ("show where every thread is", "Shows where every Python thread of every worker is."),
@@ -188,6 +192,8 @@ def build_parser(words: Sequence[str]) -> Parser:
             controlling.add_argument("--once", action="store_true", help="print one page, and end")
         if name == "scale":
             controlling.add_argument("workers", type=int, metavar="N", help="so many workers from now on")
+        if name == "restart":
+            controlling.add_argument("name", metavar="NAME", help="the process's name")
         for flag, metavar, text in (
             ("--control", "PATH", "the supervisor's control socket (default: that of the project here)"),
             ("--chdir", "DIR", "the project's directory (default: the working directory)"),

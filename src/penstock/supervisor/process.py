@@ -42,6 +42,7 @@ from penstock.systemd import Notifier, Phase, take_passed_sockets
 if TYPE_CHECKING:
     from penstock.admin.http import AdminServer
     from penstock.admin.statsd import Sender
+    from penstock.companions.process import Companions
     from penstock.supervisor.upgrade import Heir, Successor
 
 # The least number of workers that there is room for, those that leave included: an unused slot costs no memory.
@@ -90,6 +91,7 @@ class Supervisor:
         self.control = ControlServer(self)
         self.admin: AdminServer | None = None
         self.statsd: Sender | None = None
+        self.companions: Companions | None = None
         self.heir: Heir | None = None
         self.is_heir = False
         self.successor: Successor | None = None
@@ -178,6 +180,8 @@ class Supervisor:
                 self.listen_to(fd)
             for pid, status in ended:
                 self.act(self.tell_end(pid, describe_status(status)))
+                if self.companions:
+                    self.companions.tell_end(pid, status)
             for number in numbers:
                 try:
                     self.act(self.tell_signal(number))
@@ -274,6 +278,7 @@ class Supervisor:
                 }
                 for worker in self.state.workers.values()
             ],
+            **(self.companions.snapshot() if self.companions else {"processes": [], "jobs": []}),
         }
 
     @property
@@ -341,6 +346,12 @@ class Supervisor:
         """Stops gracefully; when asked again, at once."""
         self.act(self.state.stop(time.monotonic()))
 
+    def restart(self, name: str) -> None:
+        """Ends a process beside the web, and starts it again."""
+        if not self.companions:
+            raise PenstockError("there are no processes beside the web", "the setting processes names them")
+        self.companions.restart(name)
+
     def reopen_logs(self) -> None:
         """Opens the log files anew, in every process."""
         self.act(self.tell_signal(signal.SIGUSR1))
@@ -397,10 +408,15 @@ class Supervisor:
             del self.channels[fd]
             channel.close()
 
-    def tell(self, generation: int, message: Message) -> list[state.Action]:
+    def tell(self, generation: int, message: Message) -> list[state.Action]:  # noqa: PLR0911 (one for each message)
         """One message of a mold or a worker."""
         now = time.monotonic()
         match message["event"]:
+            case "plan":
+                self.hear_plan(generation, message["part"])
+                return []
+            case "releasing":
+                return self.state.mold_releasing(generation, message["timeout"], now)
             case "loaded":
                 return self.state.mold_loaded(generation, message, now)
             case "failed":
@@ -437,6 +453,9 @@ class Supervisor:
                         send_signal(pid, signal.Signals["SIG" + name])
                 case state.HoldOff():
                     self.hold_off()
+                case state.StopCompanions(at_once):
+                    if self.companions:
+                        self.companions.stop(at_once)
                 case state.Log(level, message):
                     log.journal.write(level, message)
                 case state.Announce(facts):
@@ -447,6 +466,8 @@ class Supervisor:
                     self.setback = f"; generation {generation} failed: {error['message']}" if error else ""
                     for on_decided in self.waiting.pop(generation, ()):
                         on_decided(error)
+                    if not error and self.companions:
+                        self.companions.serve(generation, self.state.previous)
                     if not error and self.heir:
                         self.be_found()
                         self.heir.take_over(self)
@@ -456,6 +477,15 @@ class Supervisor:
                 case state.Finish(error):
                     self.error = from_message(error) if error else None
                     self.is_finished = True
+
+    def hear_plan(self, generation: int, part: str) -> None:
+        """What is to run beside a generation, once it serves."""
+        if not self.companions:
+            from penstock.companions.process import Companions  # noqa: PLC0415 (few sites have any)
+
+            self.companions = Companions(self)
+            self.state.has_companions = True
+        self.companions.hear(generation, part)
 
     def hold_off(self) -> None:
         """Lets no connection come about any more, unless somebody else accepts it."""
@@ -526,6 +556,7 @@ class Supervisor:
                     start=self.start,
                     generation=generation,
                     preload=preload,
+                    is_new=preload and generation == self.state.trial,
                     identity=self.identity,
                     listeners=self.listeners,
                     scoreboard=self.scoreboard,
