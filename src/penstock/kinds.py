@@ -574,7 +574,7 @@ class Tables(Kind):
             try:
                 read[key.name] = key.kind.read(given, base)
             except ValueError as error:
-                raise WrongTable(index, key.name, f"it cannot be {given!r}: {error}") from error
+                raise WrongTable(index, key.name, f"it cannot be {key.kind.quote(given)}: {error}") from error
         return read
 
     def names(self) -> str:
