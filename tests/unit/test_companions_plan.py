@@ -168,10 +168,6 @@ def test_a_job_is_due_by_the_clock_of_its_time_zone():
     assert next_run("30 14 * * *", after, UTC) == after + 149 * 60
 
 
-def test_a_job_that_is_never_due_has_no_next_time():
-    assert next_run("0 0 29 2 MON#1", 0, UTC) == float("inf")
-
-
 def test_hours_that_come_twice_or_never_are_those_of_the_clock():
     berlin = ZoneInfo("Europe/Berlin")
     spring = datetime(2026, 3, 29, 1, 0, tzinfo=berlin).timestamp()

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 Facts = dict[str, Any]
 
+HALF_A_DAY = 43200
+
 # The columns of figures, which stand to the right.
 NUMBERS = ("worker", "pid", "gen", "age", "requests", "busy", "queue", "memory", "restarts")
 
@@ -125,7 +127,7 @@ def show(facts: Facts, has_colour: bool, width: int) -> str:
         for process in facts["processes"]:
             tables[-1].add_row(*process_row(process))
     if facts["jobs"]:
-        tables.append(columns("job", "pid", "state", "runs", "last run", "and how it ended", "next run"))
+        tables.append(columns("job", "pid", "state", "runs", "last run", "and its end", "next run"))
         for job in facts["jobs"]:
             tables[-1].add_row(*job_row(job))
     with console.capture() as capture:
@@ -147,13 +149,17 @@ def job_row(job: Mapping[str, Any]) -> tuple[str, ...]:
     """What there is to say of a job; times are those of this machine."""
     last = job["last"]
     runs = f"{job['runs']} ({job['failures']} failed)" if job["failures"] else str(job["runs"])
-    began, ending = (moment(last["began"]), f"{last['ending']} after {last['seconds']:.1f} s") if last else ("", "")
+    ending = ("ok" if last["is_success"] else last["ending"]) + f" in {last['seconds']:.1f} s" if last else ""
+    began = moment(last["began"]) if last else ""
     return job["name"], str(job["pid"] or ""), job["state"], runs, began, ending, moment(job["next"])
 
 
 def moment(seconds: float | None) -> str:
-    """A time since 1970 on the clock of this machine; "never" without one."""
-    return "never" if seconds is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+    """A time since 1970 on the clock of this machine, with the day if that is not near; "never" without one."""
+    if seconds is None:
+        return "never"
+    is_near = abs(time.time() - seconds) < HALF_A_DAY
+    return time.strftime("%H:%M:%S" if is_near else "%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
 def age(seconds: float) -> str:

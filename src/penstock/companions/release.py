@@ -42,12 +42,15 @@ def run_to_end(command: Command, plan: Plan, timeout: float) -> None:
 
     def give_up(*_: object) -> None:
         send_signal(process.pid, "TERM", to_group=True)
+        wait_for_end(process.pid, PATIENCE)
+        send_signal(process.pid, "KILL", to_group=True)
         os._exit(1)
 
     before = signal.signal(signal.SIGTERM, give_up)
     try:
         output, is_late = read_output(process.stdout.fileno(), time.monotonic() + timeout)
-        send_signal(process.pid, "KILL", to_group=True) if is_late else None
+        if is_late:
+            send_signal(process.pid, "KILL", to_group=True)
         status = os.waitpid(process.pid, 0)[1]
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -64,6 +67,13 @@ def run_to_end(command: Command, plan: Plan, timeout: float) -> None:
             "nothing of the new code was loaded; run the command by hand to see more",
             output,
         )
+
+
+def wait_for_end(pid: int, seconds: float) -> None:
+    """Waits for the end of a child, but not longer; it stays to be reaped."""
+    ended = select.poll()
+    ended.register(os.pidfd_open(pid), select.POLLIN)
+    ended.poll(seconds * 1000)
 
 
 def read_output(fd: int, until: float) -> tuple[str, bool]:

@@ -22,6 +22,5 @@ def zone_of(name: str) -> tzinfo:
 
 
 def next_run(cron: str, after: float, zone: tzinfo) -> float:
-    """The next time that fits, later than `after`; both in seconds since 1970. Infinite when there is none."""
-    found = next(CronSim(cron, datetime.fromtimestamp(after, zone)), None)
-    return found.timestamp() if found else float("inf")
+    """The next time that fits, later than `after`; both in seconds since 1970."""
+    return next(CronSim(cron, datetime.fromtimestamp(after, zone))).timestamp()

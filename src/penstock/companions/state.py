@@ -228,7 +228,8 @@ class State:
         """A command cannot be started."""
         if isinstance(handle, JobHandle):
             handle.began = wall
-            return self.finish_run(handle, Ending(f"cannot be started: {reason}", False), wall)
+            handle.started = now
+            return self.finish_run(handle, Ending(f"cannot be started: {reason}", False), now)
         assert isinstance(handle, ProcessHandle), "there are processes and jobs"
         return self.lose(handle, Ending(f"cannot be started: {reason}", False), now)
 
@@ -236,7 +237,7 @@ class State:
         """A command has ended, and all that was left of it."""
         handle = next(handle for handle in self.handles if handle.pid == pid)
         if isinstance(handle, JobHandle):
-            return self.finish_run(handle, ending, wall) + self.tick(now, wall)
+            return self.finish_run(handle, ending, now) + self.tick(now, wall)
         assert isinstance(handle, ProcessHandle), "there are processes and jobs"
         if handle.is_leaving or self.is_stopping:
             actions: list[Action] = [Log("info", f"{handle} has left")]
@@ -274,10 +275,10 @@ class State:
         handle.pause = min(handle.pause * 2, LONGEST_PAUSE)
         return [line]
 
-    def finish_run(self, handle: JobHandle, ending: Ending, wall: float) -> list[Action]:
+    def finish_run(self, handle: JobHandle, ending: Ending, now: float) -> list[Action]:
         """A run of a job has ended."""
         shown = str(handle)
-        seconds = wall - handle.began
+        seconds = now - handle.started
         handle.last = {
             "began": handle.began,
             "seconds": seconds,
