@@ -227,6 +227,34 @@ def test_a_procfile_is_understood(beside, tmp_path):
     stop(server)
 
 
+def test_secrets_in_what_a_process_says_are_masked(beside, tmp_path):
+    tmp_path.joinpath(".env").write_text("SHOP=hunter2-and-more\n")
+    server = beside(
+        """
+        secrets = ["SHOP"]
+        release = "echo key $SHOP"
+        processes = { queue = "python talker.py queue" }
+        """
+    )
+    server.wait_for("queue: queue in .* with •••• None$")
+    stop(server)
+    assert "release: key ••••" in server.log
+    assert "hunter2" not in server.log
+
+
+def test_an_upgrade_starts_them_anew_and_ends_the_old_ones(beside):
+    server = beside('processes = { queue = "python talker.py queue" }')
+    first = pid_of(server)
+    server.wait_for("queue: queue in")
+    assert server.command("upgrade") == ("", "", 0)
+    second = pid_of(server)
+    server.wait_for(rf"process queue \(pid {first}\) has left")
+    assert status(server)["processes"][0]["pid"] == second
+    assert server.command("stop") == ("", "", 0)
+    assert server.wait_for_end() == 0
+    assert has_ended(second)
+
+
 # -- jobs; six fields: the first one is seconds
 
 
