@@ -15,7 +15,7 @@ Facts = dict[str, Any]
 HALF_A_DAY = 43200
 
 # The columns of figures, which stand to the right.
-NUMBERS = ("worker", "pid", "gen", "age", "requests", "busy", "queue", "memory", "restarts")
+NUMBERS = ("worker", "pid", "pid", "gen", "age", "requests", "busy", "queue", "memory", "restarts")
 
 
 def describe(snapshot: Mapping[str, Any], earlier: Mapping[str, Any] | None = None) -> Facts:
