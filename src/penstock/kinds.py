@@ -675,6 +675,10 @@ class Commands(Listing):
         super().__init__(Command())
         self.forms = "a command line, or a list of them"
 
+    def read(self, value: object, base: str) -> list[str]:
+        # From the command line "" comes in a list, and stands for nothing there too.
+        return super().read([] if value == [""] else value, base)
+
     def split(self, value: object) -> list[str]:
         if not isinstance(value, str):
             raise ValueError(f"expected {self.forms}")

@@ -162,6 +162,12 @@ def test_commands_keep_their_commas():
     assert Commands().show(["a", "b"]) == "a && b"
 
 
+def test_an_empty_flag_leaves_out_what_the_file_names(tmp_path):
+    text = '[site]\nrelease = "migrate"\nprocesses.queue = "celery"\nschedule = { "* * * * *" = "tidy" }\n'
+    plan = plan_in(tmp_path, text, release=[""], processes=[""], schedule=[""])
+    assert (plan.release, plan.processes, plan.jobs) == ([], [], [])
+
+
 def test_a_job_is_due_by_the_clock_of_its_time_zone():
     after = datetime(2026, 11, 21, 12, 1, tzinfo=UTC).timestamp()
     assert next_run("30 14 * * *", after, ZoneInfo("Europe/Berlin")) == after + 89 * 60
