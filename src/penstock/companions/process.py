@@ -23,7 +23,7 @@ from penstock.supervisor.signals import HEARD
 from penstock.supervisor.state import Log
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from typing import IO
 
     from penstock.supervisor.process import Supervisor
@@ -63,8 +63,7 @@ class Output:
             self.rest = self.rest[LONGEST_LINE:]
         if not data and self.rest:
             lines.append(self.rest)
-        for line in lines:
-            log.info(f"{self.name}: {line.decode(errors='replace').rstrip()}")
+        say(self.name, lines)
         if not data:
             self.is_open = False
             self.supervisor.unwatch(self.end)
@@ -76,6 +75,14 @@ class Output:
         blocks = 0
         while self.read() and blocks < MOST_BLOCKS:
             blocks += 1
+
+
+def say(name: str, lines: "Iterable[bytes]") -> None:
+    """Writes what a command has said into the log; empty lines say nothing there."""
+    for line in lines:
+        text = line.decode(errors="replace").rstrip()
+        if text:
+            log.info(f"{name}: {text}")
 
 
 class Companions:
@@ -160,8 +167,7 @@ class Companions:
         try:
             process = run(command, self.plan, self.supervisor.identity)
         except OSError as error:
-            reason = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
-            return self.state.refused(handle, reason, time.monotonic(), time.time())
+            return self.state.refused(handle, reason_of(error), time.monotonic(), time.time())
         process.returncode = 0  # the loop reaps it, like everybody
         if process.stdout:
             self.outputs[process.pid] = Output(self.supervisor, command.name, process.stdout)
@@ -194,6 +200,11 @@ def run(command: Command, plan: Plan, identity: Identity | None) -> "subprocess.
         preexec_fn=lambda: end_with(parent),  # noqa: PLW1509 (molds and the supervisor run no threads here)
         **rights,
     )
+
+
+def reason_of(error: OSError) -> str:
+    """Why a command could not be started."""
+    return f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
 
 
 def end_with(parent: int) -> None:
