@@ -242,6 +242,17 @@ def test_secrets_in_what_a_process_says_are_masked(beside, tmp_path):
     assert "hunter2" not in server.log
 
 
+def test_secrets_in_what_a_failed_release_says_are_masked(beside, tmp_path):
+    tmp_path.joinpath(".env").write_text("SHOP=hunter2-and-more\n")
+    server = beside("secrets = ['SHOP']\nrelease = 'echo key $SHOP; test ! -e broken'\n")
+    tmp_path.joinpath("broken").touch()
+    _, err, code = server.command("reload")
+    assert code == 1
+    assert "key ••••" in err
+    stop(server)
+    assert "hunter2" not in err + server.log
+
+
 def test_an_upgrade_starts_them_anew_and_ends_the_old_ones(beside):
     server = beside('processes = { queue = "python talker.py queue" }')
     first = pid_of(server)

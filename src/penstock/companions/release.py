@@ -10,10 +10,11 @@ import time
 
 from penstock import log
 from penstock.companions.plan import Command, Plan
-from penstock.companions.process import run, send_signal
+from penstock.companions.process import reason_of, run, say, send_signal
 from penstock.errors import AppFailed
 from penstock.kinds import Duration
 from penstock.processes import describe_status
+from penstock.secrets import concealed
 from penstock.settings import DAY
 
 # Characters of its output that who asked is shown: the end says what is wrong, and a message has its limit.
@@ -34,9 +35,9 @@ def run_to_end(command: Command, plan: Plan, timeout: float) -> None:
     try:
         process = run(command, plan, identity=None)  # the mold is the site's user already
     except OSError as error:
-        reason = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
         raise AppFailed(
-            f"the release command cannot be started: {reason}", "it is release in penstock.toml"
+            f"the release command `{command.text}` cannot be started: {reason_of(error)}",
+            "what is installed beside the site's Python, and what PATH names, is found",
         ) from error
     assert process.stdout is not None, "its output is for the log"
 
@@ -87,8 +88,7 @@ def read_output(fd: int, until: float) -> tuple[str, bool]:
         data = os.read(fd, BLOCK)
         output = (output + data)[-LARGEST_OUTPUT:]
         *lines, rest = (rest + data).split(b"\n")
-        for line in lines if data else filter(None, [rest]):
-            log.info(f"release: {line.decode(errors='replace').rstrip()}")
+        say("release", lines if data else [rest])
         if not data:
-            return output.decode(errors="replace"), False
-    return output.decode(errors="replace"), True
+            return concealed.mask(output.decode(errors="replace")), False
+    return concealed.mask(output.decode(errors="replace")), True
