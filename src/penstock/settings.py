@@ -745,7 +745,11 @@ TABLE = (
     Setting(
         BESIDE,
         "processes",
-        Processes("NAME=COMMAND", "NAME=COMMAND, or the path of a Procfile; in TOML a table by name", *PROCESS),
+        Processes(
+            "NAME=COMMAND",
+            "NAME=COMMAND, or the path of a Procfile; in TOML commands or tables by name, elsewhere JSON of them",
+            *PROCESS,
+        ),
         {},
         "Other processes of the site, such as a queue's workers: started, restarted, stopped and reloaded with it",
         why="As the site's user, in its directory, with its variables, and its Python first on the PATH.",
@@ -753,7 +757,11 @@ TABLE = (
     Setting(
         BESIDE,
         "schedule",
-        Schedule("CRON=COMMAND", "CRON=COMMAND; in TOML commands by cron expression, or tables by name", *JOB),
+        Schedule(
+            "CRON=COMMAND",
+            "CRON=COMMAND; in TOML commands by cron expression, or tables by name, elsewhere JSON of them",
+            *JOB,
+        ),
         {},
         "Commands that are run again and again, at the times of a cron expression",
         why="A time at which Penstock does not run is missed: nothing is made up for.",
