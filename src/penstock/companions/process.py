@@ -138,10 +138,11 @@ class Companions:
             ending = state.Ending(describe_status(status), not status)
             self.act(self.state.exited(leader, ending, time.monotonic(), time.time()))
 
-    def tick(self) -> None:
-        """Does what is due."""
-        self.due = math.inf
-        self.act(self.state.tick(time.monotonic(), time.time()))
+    def wake(self, due: float) -> None:
+        """Does what is due, unless an earlier call has come in between: or those would become more and more."""
+        if due == self.due:
+            self.due = math.inf
+            self.act(self.state.tick(time.monotonic(), time.time()))
 
     def act(self, actions: "Sequence[state.Action]") -> None:
         """Does what was decided, in order."""
@@ -157,7 +158,7 @@ class Companions:
         due = self.state.next_time(now, time.time())
         if due < self.due:
             self.due = due
-            self.supervisor.call_at(due, self.tick)
+            self.supervisor.call_at(due, lambda: self.wake(due))
         if self.state.is_stopping and self.state.is_gone:
             self.supervisor.act(self.supervisor.state.companions_left())
 
