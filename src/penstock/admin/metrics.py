@@ -144,6 +144,8 @@ TABLE = (
     gauge("threads_stuck", "Threads that did not come back after their deadline", "threads_stuck"),
     gauge("connections_open", "Connections of clients", "connections_open"),
     counter("connections_accepted", "Connections accepted", "connections_accepted"),
+    counter("connections_handed", "Connections sent on to another site's process", "connections_handed"),
+    counter("connections_taken", "Connections received from another process", "connections_taken"),
     counter("received_bytes", "Bytes read from clients, heads and framing included", "bytes_in"),
     counter("sent_bytes", "Bytes written to clients, heads and framing included", "bytes_out"),
     Metric(

@@ -20,6 +20,8 @@ COUNTERS = (
     "timed_out",
     "rejected",
     "static_answers",
+    "connections_handed",
+    "connections_taken",
 )
 HISTOGRAMS = ("duration", "queue")
 
