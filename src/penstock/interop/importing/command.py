@@ -1,0 +1,129 @@
+"""`penstock import`: recognises the files, has them imported, and writes penstock.toml and the report.
+
+Writes over nothing unless it is told to, and nothing at all when a file is wrong.
+"""
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from penstock import log
+from penstock.errors import ConfigurationError, UsageError
+from penstock.interop.importing import gunicorn
+from penstock.interop.importing.draft import Draft, Site
+from penstock.interop.importing.penstock_file import write
+from penstock.interop.importing.report import as_json, as_text, summary
+from penstock.kinds import Variables
+
+SITE = "site"  # the only one, unless the source has several
+
+
+class Form(NamedTuple):
+    """A kind of file: by what it is known, and who imports it."""
+
+    names: str  # a pattern for the file's name
+    content: str  # one for its lines
+    importer: Callable[[str, Draft], None]
+
+
+def import_gunicorn(path: str, draft: Draft) -> None:
+    """gunicorn.conf.py, for the only site."""
+    gunicorn.import_file(path, draft, draft.site(SITE))
+
+
+FORMS: Mapping[str, Form] = {
+    "gunicorn": Form(r".*\.py", r"(?:import|from|bind|workers|wsgi_app|timeout)\b[^:]*$", import_gunicorn),
+}
+
+
+def run(options: Mapping[str, Any]) -> int:
+    """Does what the command line asks. Returns 0; raises PenstockError."""
+    output = os.path.abspath(options["output"])
+    if os.path.lexists(output) and not (options["force"] or options["dry_run"]):
+        raise UsageError(
+            f"{options['output']} is there already, and nothing is written over",
+            "--output names another file, --force writes over this one, --dry-run writes none",
+        )
+    try:
+        variables = Variables().read(options["environment"], "")
+    except ValueError as error:
+        raise UsageError(f"--environment: {error}") from error
+    draft = Draft(variables)
+    kinds = []
+    for file in options["files"]:
+        path = os.path.abspath(file)
+        kind = options["kind"] or recognise(path)
+        kinds.append(kind)
+        FORMS[kind].importer(path, draft)
+    text = write(draft, options["files"], os.path.dirname(output))
+    put_out(draft, ", ".join(dict.fromkeys(kinds)), text, options)
+    return 0
+
+
+def recognise(path: str) -> str:
+    """The kind of a file, by its lines, or else by its name. Raises ConfigurationError."""
+    text = read_text(path)
+    name = os.path.basename(path)
+    for pattern in ("names", "content"):
+        for kind, form in FORMS.items():
+            wanted, found = getattr(form, pattern), name if pattern == "names" else text
+            match = re.fullmatch if pattern == "names" else search_line
+            if match(wanted, found):
+                return kind
+    raise ConfigurationError(
+        f"{os.path.relpath(path)}:1:1: it is not clear what kind of file this is",
+        f"--kind says it: {', '.join(FORMS)}",
+    )
+
+
+def search_line(pattern: str, text: str) -> re.Match[str] | None:
+    """The first line that begins with the pattern."""
+    return re.search(rf"^\s*(?:{pattern})", text, re.MULTILINE | re.IGNORECASE)
+
+
+def read_text(path: str) -> str:
+    """The text of a source. Raises ConfigurationError with line and column."""
+    shown = os.path.relpath(path)
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+        return content.decode()
+    except OSError as error:
+        raise ConfigurationError(f"{shown} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+        raise ConfigurationError(f"{shown}:{line}:{column}: this is no text in UTF-8") from error
+
+
+def put_out(draft: Draft, kind: str, text: str, options: Mapping[str, Any]) -> None:
+    """Writes the file and the report."""
+    written = "" if options["dry_run"] else options["output"]
+    if written:
+        save(written, text)
+    coloured = options["report"] == "-" and not options["json"] and log.has_colour(1)
+    columns = shutil.get_terminal_size().columns if coloured else 100
+    report = as_json(draft, kind, text, written) + "\n" if options["json"] else as_text(draft, coloured, columns)
+    if options["dry_run"] and not options["json"]:
+        print(text)
+    if options["report"] == "-":
+        sys.stdout.write(report)
+    else:
+        save(options["report"], report)
+    if not options["json"]:
+        if options["report"] != "-":
+            print(summary(draft))
+        if written:
+            print(f"wrote {written}: read it, then `penstock check` and `penstock serve`")
+
+
+def save(path: str, text: str) -> None:
+    """Writes a file that only its owner may read, because it may hold passwords as its source did."""
+    try:
+        with open(path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(text)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from error
