@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from penstock import log
-from penstock.errors import ConfigurationError, UsageError
-from penstock.interop.importing import gunicorn
-from penstock.interop.importing.draft import Draft, Site
+from penstock.errors import ConfigurationError, UsageError, nearest
+from penstock.interop.importing import apache, gunicorn, uwsgi
+from penstock.interop.importing.draft import Draft
 from penstock.interop.importing.penstock_file import write
 from penstock.interop.importing.report import as_json, as_text, summary
 from penstock.kinds import Variables
@@ -26,15 +26,28 @@ class Form(NamedTuple):
 
     names: str  # a pattern for the file's name
     content: str  # one for its lines
-    importer: Callable[[str, Draft], None]
+    importer: Callable[[list[str], Draft], None]  # of all the files of this kind
 
 
-def import_gunicorn(path: str, draft: Draft) -> None:
+def import_gunicorn(paths: list[str], draft: Draft) -> None:
     """gunicorn.conf.py, for the only site."""
-    gunicorn.import_file(path, draft, draft.site(SITE))
+    for path in paths:
+        gunicorn.import_file(path, draft, draft.site(SITE))
+
+
+def import_apache(paths: list[str], draft: Draft) -> None:
+    """Sites of one Apache."""
+    apache.import_files(paths, draft, read_text)
+
+
+def import_uwsgi(paths: list[str], draft: Draft) -> None:
+    """Instances of uWSGI."""
+    uwsgi.import_files(paths, draft, read_text)
 
 
 FORMS: Mapping[str, Form] = {
+    "uwsgi": Form(r".*\.(?:ini|ya?ml|json|js|xml)", r"\[uwsgi\]|uwsgi:|\{?\s*\"uwsgi\"|<uwsgi>", import_uwsgi),
+    "apache": Form(r"apache2?\.conf|httpd\.conf", r"<(?:VirtualHost|IfModule|Location|Directory)\b|WSGI[A-Z]|ServerName\b|Listen\b", import_apache),
     "gunicorn": Form(r".*\.py", r"(?:import|from|bind|workers|wsgi_app|timeout)\b[^:]*$", import_gunicorn),
 }
 
@@ -47,19 +60,22 @@ def run(options: Mapping[str, Any]) -> int:
             f"{options['output']} is there already, and nothing is written over",
             "--output names another file, --force writes over this one, --dry-run writes none",
         )
+    if options["kind"] not in (None, *FORMS):
+        hint = nearest(options["kind"], FORMS) or f"the kinds are {', '.join(FORMS)}"
+        raise UsageError(f"there is no kind {options['kind']!r}", hint)
     try:
         variables = Variables().read(options["environment"], "")
     except ValueError as error:
         raise UsageError(f"--environment: {error}") from error
     draft = Draft(variables)
-    kinds = []
+    kinds: dict[str, list[str]] = {}
     for file in options["files"]:
         path = os.path.abspath(file)
-        kind = options["kind"] or recognise(path)
-        kinds.append(kind)
-        FORMS[kind].importer(path, draft)
+        kinds.setdefault(options["kind"] or recognise(path), []).append(path)
+    for kind, paths in kinds.items():
+        FORMS[kind].importer(paths, draft)
     text = write(draft, options["files"], os.path.dirname(output))
-    put_out(draft, ", ".join(dict.fromkeys(kinds)), text, options)
+    put_out(draft, ", ".join(kinds), text, options)
     return 0
 
 

@@ -5,7 +5,7 @@ A value that the settings table does not take becomes a finding instead of a set
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -38,6 +38,21 @@ class Directive(NamedTuple):
 
     place: Place
     text: str
+
+
+class Remark(NamedTuple):
+    """What became of a directive that sets nothing."""
+
+    verdict: str
+    note: str
+
+
+class Becomes(NamedTuple):
+    """The setting that a directive sets."""
+
+    setting: str
+    adapt: Callable[[list[str]], Any] = lambda words: words[0]
+    changed: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,7 +95,9 @@ class Draft:
 
     def find(self, directive: Directive, verdict: str, note: str = "") -> None:
         """Reports what became of a directive."""
-        self.findings.append(Finding(conceal(directive), verdict, note))
+        finding = Finding(conceal(directive), verdict, note)
+        if finding not in self.findings:
+            self.findings.append(finding)
 
     def note(self, text: str) -> None:
         """Tells what no line of the source says, once."""
@@ -106,7 +123,7 @@ class Draft:
             read = [*before, *(item for item in read if item not in before)]
         elif isinstance(read, dict):
             read = {**(before or {}), **read}
-        else:
+        elif read != before:
             self.supersede(site, name, directive)
             self.setters[site.name, name] = len(self.findings)
         site.settings[name] = read

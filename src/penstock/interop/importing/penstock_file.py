@@ -69,10 +69,11 @@ def section(title: str, settings: Mapping[str, Any], directory: str, first: list
 
 def table_lines(title: str, setting: Setting, tables: list[dict[str, Any]]) -> Iterator[str]:
     """An array of tables."""
-    for table in tables:
+    for number, table in enumerate(tables):
+        if number:
+            yield ""
         yield f"[[{title}.{setting.name}]]"
         yield from (f"{name} = {toml(content)}" for name, content in table.items())
-        yield ""
 
 
 def written(kind: Kind, value: Any, directory: str) -> Any:
