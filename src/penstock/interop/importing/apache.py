@@ -43,7 +43,9 @@ class Context:
     def __init__(self, nodes: list[Node], parent: "Context | None" = None) -> None:
         self.nodes = nodes
         self.parent = parent
-        self.hosts = [name.split("://")[-1] for node in self.all("servername", "serveralias") for name in node.arguments]
+        self.hosts = [
+            name.split("://")[-1] for node in self.all("servername", "serveralias") for name in node.arguments
+        ]
         self.has_tls = any(node.arguments[:1] in (["on"], ["On"]) for node in self.all("sslengine"))
         self.applications: list[Application] = []
 
@@ -112,7 +114,9 @@ class Importer:
             words = "-".join([*context.hosts[:1], *url.split("/")])
             site = self.draft.site(re.sub(r"[^A-Za-z0-9]+", "-", words).strip("-") or "site")
             site.path = url
-            site.hosts += [host for host in (one.partition(":")[0].lower() for one in context.hosts) if host not in site.hosts]
+            site.hosts += [
+                host for host in (one.partition(":")[0].lower() for one in context.hosts) if host not in site.hosts
+            ]
             context.applications.append(Application(site, url, script, node))
 
     def import_host(self, node: Node, context: Context, has_listen: bool) -> None:
@@ -121,13 +125,19 @@ class Importer:
         if context.has_tls:
             draft.find(node.directive, UNSUPPORTED, TLS)
         elif not context.applications:
-            draft.find(node.directive, UNSUPPORTED, "it has no WSGI application: what is in it stays with another server")
+            draft.find(
+                node.directive, UNSUPPORTED, "it has no WSGI application: what is in it stays with another server"
+            )
         elif has_listen:
             draft.find(node.directive, CARRIED, "as a site; Listen has the addresses")
         else:
             ports = [":" + argument.rpartition(":")[2] for argument in node.arguments if ":" in argument]
             draft.set(
-                context.applications[0].site, "bind", ports, node.directive, base=self.root,
+                context.applications[0].site,
+                "bind",
+                ports,
+                node.directive,
+                base=self.root,
                 changed="each site answers on all addresses; the Host of the request tells them apart",
             )
 
@@ -158,14 +168,20 @@ class Importer:
             self.draft.find(node.directive, UNSUPPORTED, TLS)
         elif node.name.startswith(("rewrite", "redirect")):
             self.draft.find(
-                node.directive, UNSUPPORTED, "a server in front, or Django's URLs, RedirectView and SECURE_SSL_REDIRECT do it"
+                node.directive,
+                UNSUPPORTED,
+                "a server in front, or Django's URLs, RedirectView and SECURE_SSL_REDIRECT do it",
             )
         elif node.name.startswith("proxy"):
             self.draft.find(node.directive, UNSUPPORTED, "Penstock is no proxy: keep a server in front for this")
         elif node.name in AUTH_DIRECTIVES or node.name in PATTERNS:
-            self.draft.find(node.directive, UNSUPPORTED, "patterns and conditions are not known: guard paths with [[auth]]")
+            self.draft.find(
+                node.directive, UNSUPPORTED, "patterns and conditions are not known: guard paths with [[auth]]"
+            )
         else:
-            self.draft.find(node.directive, UNKNOWN, "not a directive that this knows: look whether it is still needed")
+            self.draft.find(
+                node.directive, UNKNOWN, "not a directive that this knows: look whether it is still needed"
+            )
         for child in node.children or []:
             self.import_plain(child, context)
 
@@ -247,7 +263,9 @@ class Importer:
             elif name == "python-home":
                 site.python = os.path.join(join(self.root, value), "bin", "python")
                 self.draft.find(
-                    directive, CARRIED, f"python of the site; one site alone: start {os.path.dirname(site.python)}/penstock"
+                    directive,
+                    CARRIED,
+                    f"python of the site; one site alone: start {os.path.dirname(site.python)}/penstock",
                 )
             elif isinstance(option, Remark):
                 self.draft.find(directive, *option)
@@ -325,12 +343,16 @@ class Importer:
     def import_alias(self, node: Node, context: Context) -> None:
         """Files below a URL."""
         if len(node.arguments) != 2 or not context.applications:
-            self.draft.find(node.directive, UNSUPPORTED, "no application stands beside it: keep a server for these files")
+            self.draft.find(
+                node.directive, UNSUPPORTED, "no application stands beside it: keep a server for these files"
+            )
             return
         url, path = node.arguments
         if os.path.splitext(url)[1] or os.path.isfile(join(self.root, path)):
             self.draft.find(
-                node.directive, UNSUPPORTED, "only directories are served below a URL: answer this one with a view, or in front"
+                node.directive,
+                UNSUPPORTED,
+                "only directories are served below a URL: answer this one with a view, or in front",
             )
             return
         site = owner_of(url, context.applications).site

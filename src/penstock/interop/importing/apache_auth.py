@@ -183,7 +183,9 @@ def provider_of(rules: Rules, said: dict[str, Node], root: str) -> str:
         script = join(root, said["wsgiauthuserscript"].arguments[0])
         group = said.get("wsgiauthgroupscript")
         if group and group.arguments[:1] != said["wsgiauthuserscript"].arguments[:1]:
-            rules.find(group, CHANGED, "groups_for_user is looked for in the script of WSGIAuthUserScript: put it there")
+            rules.find(
+                group, CHANGED, "groups_for_user is looked for in the script of WSGIAuthUserScript: put it there"
+            )
         return script
     elif words == ["file"] and "authuserfile" in said and said["authuserfile"].arguments:
         if rules.groups:

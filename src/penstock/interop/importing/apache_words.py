@@ -86,7 +86,9 @@ PAGES = Remark(UNSUPPORTED, "Django's handler404 and handler500, or templates 40
 FIELDS = Remark(UNSUPPORTED, "Django's SecurityMiddleware, or a middleware of one's own, sets fields of responses")
 COMPRESSION = Remark(UNSUPPORTED, "static files are sent compressed when a .br, .zst or .gz lies beside them")
 INTERPRETER = Remark(UNNEEDED, "each site has processes of its own, with one main interpreter")
-PYTHON = Remark(CHANGED, "start Penstock from that Python: its own is the site's, unless python in [sites.NAME] says so")
+PYTHON = Remark(
+    CHANGED, "start Penstock from that Python: its own is the site's, unless python in [sites.NAME] says so"
+)
 
 REMARKS: Mapping[str, Remark] = {
     **dict.fromkeys(
@@ -105,35 +107,53 @@ REMARKS: Mapping[str, Remark] = {
         "fileetag enablesendfile enablemmap indexstyle".split(),
         NO_FILES,
     ),
-    **dict.fromkeys("wsgiapplicationgroup wsgirestrictembedded wsgirestrictprocess wsgilazyinitialization".split(), INTERPRETER),
+    **dict.fromkeys(
+        "wsgiapplicationgroup wsgirestrictembedded wsgirestrictprocess wsgilazyinitialization".split(), INTERPRETER
+    ),
     **dict.fromkeys(("wsgipythonhome", "wsgipythonexecutable"), PYTHON),
     **dict.fromkeys(("header", "requestheader"), FIELDS),
     **dict.fromkeys(("expiresactive", "expiresbytype", "expiresdefault"), Remark(CHANGED, "static_max_age says it")),
     **dict.fromkeys(
         "setoutputfilter addoutputfilterbytype deflatecompressionlevel brotlicompressionquality".split(), COMPRESSION
     ),
-    **dict.fromkeys(("remoteipheader", "remoteiptrustedproxy", "remoteipinternalproxy"), Remark(
-        CHANGED, "forwarded_allow names the proxies whose Forwarded and X-Forwarded-For are believed"
-    )),
     **dict.fromkeys(
-        ("wsgiscriptaliasmatch", "aliasmatch", "scriptalias", "scriptaliasmatch", "wsgidispatchscript", "wsgihandlerscript", "addhandler", "sethandler"),
-        Remark(UNSUPPORTED, "applications are named by `app` and `mounts`, files by `static`: patterns and CGI are not"),
+        ("remoteipheader", "remoteiptrustedproxy", "remoteipinternalproxy"),
+        Remark(CHANGED, "forwarded_allow names the proxies whose Forwarded and X-Forwarded-For are believed"),
+    ),
+    **dict.fromkeys(
+        (
+            "wsgiscriptaliasmatch",
+            "aliasmatch",
+            "scriptalias",
+            "scriptaliasmatch",
+            "wsgidispatchscript",
+            "wsgihandlerscript",
+            "addhandler",
+            "sethandler",
+        ),
+        Remark(
+            UNSUPPORTED, "applications are named by `app` and `mounts`, files by `static`: patterns and CGI are not"
+        ),
     ),
     "wsgiprocessgroup": Remark(UNNEEDED, "taken into account"),
     "wsgicallableobject": Remark(UNNEEDED, "taken into account"),
     "wsgipassauthorization": Remark(UNNEEDED, "the application sees Authorization, unless [[site.auth]] has used it"),
-    "wsgiscriptreloading": Remark(CHANGED, "`penstock reload` loads new code, and keeps the old when it does not work"),
+    "wsgiscriptreloading": Remark(
+        CHANGED, "`penstock reload` loads new code, and keeps the old when it does not work"
+    ),
     "wsgichunkedrequest": Remark(UNNEEDED, "chunked bodies are read whole, and have a CONTENT_LENGTH"),
     "wsgiimportscript": Remark(UNNEEDED, "the application is loaded before the first request"),
     "wsgienablesendfile": Remark(UNNEEDED, "wsgi.file_wrapper uses sendfile"),
-    "wsgipythonoptimize": Remark(UNSUPPORTED, "environment = { PYTHONOPTIMIZE = \"1\" } where Penstock is started"),
+    "wsgipythonoptimize": Remark(UNSUPPORTED, 'environment = { PYTHONOPTIMIZE = "1" } where Penstock is started'),
     "wsgimapheadtoget": Remark(UNNEEDED, "HEAD reaches the application as HEAD, and no body leaves"),
     "wsgitrustedproxies": Remark(CHANGED, "forwarded_allow names the proxies"),
-    "wsgitrustedproxyheaders": Remark(CHANGED, "Forwarded and X-Forwarded-* are read from the peers of forwarded_allow"),
-    "wsgiaccessscript": Remark(UNSUPPORTED, "allow = [\"module:function\"] in [site] calls a function for each request"),
+    "wsgitrustedproxyheaders": Remark(
+        CHANGED, "Forwarded and X-Forwarded-* are read from the peers of forwarded_allow"
+    ),
+    "wsgiaccessscript": Remark(UNSUPPORTED, 'allow = ["module:function"] in [site] calls a function for each request'),
     "errordocument": PAGES,
     "timeout": Remark(CHANGED, "head_timeout, body_timeout and write_timeout part it; `timeout` is the application's"),
-    "keepalive": Remark(UNNEEDED, "connections are kept; keep_alive_timeout = \"0s\" closes them"),
+    "keepalive": Remark(UNNEEDED, 'connections are kept; keep_alive_timeout = "0s" closes them'),
     "maxkeepaliverequests": Remark(UNNEEDED, "a connection serves any number of requests"),
     "logformat": Remark(CHANGED, "access_log_format has Gunicorn's atoms"),
     "passenv": Remark(UNNEEDED, "the process sees all variables that Penstock is started with"),

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from penstock import log
 from penstock.errors import ConfigurationError, UsageError, nearest
-from penstock.interop.importing import apache, gunicorn, uwsgi
-from penstock.interop.importing.draft import Draft
+from penstock.interop.importing import apache, commands, gunicorn, uwsgi
+from penstock.interop.importing.commands import ReadText
+from penstock.interop.importing.draft import Draft, Site
 from penstock.interop.importing.penstock_file import write
 from penstock.interop.importing.report import as_json, as_text, summary
 from penstock.kinds import Variables
@@ -45,9 +46,28 @@ def import_uwsgi(paths: list[str], draft: Draft) -> None:
     uwsgi.import_files(paths, draft, read_text)
 
 
+def import_commands(importer: Callable[[str, Draft, Site, ReadText], None]) -> Callable[[list[str], Draft], None]:
+    """Files with the command of a server in them, for the only site."""
+
+    def import_all(paths: list[str], draft: Draft) -> None:
+        for path in paths:
+            importer(path, draft, draft.site(SITE), read_text)
+
+    return import_all
+
+
 FORMS: Mapping[str, Form] = {
+    "systemd": Form(r".*\.service", r"\[(?:Service|Unit)\]", import_commands(commands.import_unit)),
+    "dockerfile": Form(
+        r"Dockerfile.*|.*\.Dockerfile", r"FROM\s|ENTRYPOINT\b", import_commands(commands.import_dockerfile)
+    ),
+    "procfile": Form(r"Procfile.*", r"web:", import_commands(commands.import_procfile)),
     "uwsgi": Form(r".*\.(?:ini|ya?ml|json|js|xml)", r"\[uwsgi\]|uwsgi:|\{?\s*\"uwsgi\"|<uwsgi>", import_uwsgi),
-    "apache": Form(r"apache2?\.conf|httpd\.conf", r"<(?:VirtualHost|IfModule|Location|Directory)\b|WSGI[A-Z]|ServerName\b|Listen\b", import_apache),
+    "apache": Form(
+        r"apache2?\.conf|httpd\.conf",
+        r"<(?:VirtualHost|IfModule|Location|Directory)\b|(?:WSGI\w+|ServerName|Listen|Include\w*|Define|Use|Alias)\s",
+        import_apache,
+    ),
     "gunicorn": Form(r".*\.py", r"(?:import|from|bind|workers|wsgi_app|timeout)\b[^:]*$", import_gunicorn),
 }
 

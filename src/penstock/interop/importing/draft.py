@@ -105,7 +105,15 @@ class Draft:
             self.notes.append(text)
 
     def set(
-        self, site: Site, name: str, value: object, directive: Directive, *, base: str, changed: str = "", note: str = ""
+        self,
+        site: Site,
+        name: str,
+        value: object,
+        directive: Directive,
+        *,
+        base: str,
+        changed: str = "",
+        note: str = "",
     ) -> bool:
         """Takes a value over, and reports it; lists and tables are added to. `base`: what paths are relative to.
 
@@ -142,9 +150,7 @@ class Draft:
 
     def differences(self, site: Site) -> dict[str, Any]:
         """The settings of a site that are not what they would be anyway."""
-        return {
-            name: value for name, value in site.settings.items() if value != read_default(BY_NAME[name])
-        }
+        return {name: value for name, value in site.settings.items() if value != read_default(BY_NAME[name])}
 
 
 # NAME=VALUE, NAME = VALUE, "NAME": VALUE, and SetEnv NAME VALUE.

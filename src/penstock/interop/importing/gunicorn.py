@@ -247,7 +247,9 @@ def import_words(words: Sequence[str], place: Place, draft: Draft, site: Site, b
     elif named != "gunicorn.conf.py":
         draft.find(Directive(place, f"--config {named}"), UNSUPPORTED, "the file is not there: import it where it is")
     arguments = draft.variables.get("GUNICORN_CMD_ARGS", "")
-    variable = [(flag, value, f"GUNICORN_CMD_ARGS: {text}") for flag, value, text in read_words(shlex.split(arguments))]
+    variable = [
+        (flag, value, f"GUNICORN_CMD_ARGS: {text}") for flag, value, text in read_words(shlex.split(arguments))
+    ]
     for flag, value, text in [*variable, *pairs]:
         directive = Directive(place, text)
         if flag in ("-c", "--config"):
@@ -259,7 +261,9 @@ def import_words(words: Sequence[str], place: Place, draft: Draft, site: Site, b
             except ValueError as error:
                 draft.find(directive, UNSUPPORTED, f"{value!r} cannot be read: {error}")
         else:
-            draft.find(directive, UNKNOWN, f"Gunicorn has no such flag {nearest(flag, KNOWN)}".rstrip())
+            draft.find(
+                directive, UNKNOWN, "; ".join(filter(None, ("Gunicorn has no such flag", nearest(flag, KNOWN))))
+            )
     explain_defaults(draft, site)
 
 
@@ -291,10 +295,14 @@ def takes_value(flag: str) -> bool:
 def explain_defaults(draft: Draft, site: Site) -> None:
     """What Gunicorn does where nothing is said, and Penstock does otherwise."""
     if "workers" not in site.settings:
-        draft.note('Gunicorn starts one worker unless told otherwise; Penstock one for each CPU. workers = 1: as before.')
+        draft.note(
+            "Gunicorn starts one worker unless told otherwise; Penstock one for each CPU. workers = 1: as before."
+        )
     if "threads" not in site.settings:
         draft.note(
             "Gunicorn calls the application from one thread of each worker unless told otherwise; Penstock from up to "
             "eight. threads = 1, if the code is not safe for threads."
         )
-    draft.note("Static and media files of a Django project are served too; django_static = \"off\" leaves them to others.")
+    draft.note(
+        'Static and media files of a Django project are served too; django_static = "off" leaves them to others.'
+    )

@@ -24,15 +24,18 @@ from penstock.interop.importing.draft import (
 )
 from penstock.interop.importing.uwsgi_logic import Logic
 from penstock.interop.importing.uwsgi_syntax import Option
+from penstock.settings import BY_NAME
 
 MASTER = Remark(UNNEEDED, "there is always a supervisor")
 SAFE = Remark(UNNEEDED, "that is always so")
 PLUGINS = Remark(UNNEEDED, "there are no plugins")
 QUEUE = Remark(UNSUPPORTED, "work in the background belongs in a task queue, or a service of systemd beside this one")
 ROUTING = Remark(UNSUPPORTED, "a server in front, a middleware, or Django's URLs do it")
-TLS = Remark(UNSUPPORTED, "Penstock speaks no TLS: keep a server in front for it, and name that one in forwarded_allow")
+TLS = Remark(
+    UNSUPPORTED, "Penstock speaks no TLS: keep a server in front for it, and name that one in forwarded_allow"
+)
 EMPEROR = Remark(UNSUPPORTED, "import the vassals together, each as a FILE: each becomes a site")
-MODES = Remark(CHANGED, "umask says which rights a unix socket does not get: umask = \"007\" for its user and group")
+MODES = Remark(CHANGED, 'umask says which rights a unix socket does not get: umask = "007" for its user and group')
 TOUCH = Remark(CHANGED, "`penstock reload` loads new code, and keeps the old when it does not work")
 REST = Remark(UNSUPPORTED, "there is nothing like it")
 
@@ -195,7 +198,9 @@ def import_site(options: list[Option], placeholders: set[str], directory: str, d
     import_application(options, base, draft, site)
     import_cheaper(options, draft, site, base)
     if "workers" not in site.settings:
-        draft.note("uWSGI starts one process unless told otherwise; Penstock one for each CPU. workers = 1: as before.")
+        draft.note(
+            "uWSGI starts one process unless told otherwise; Penstock one for each CPU. workers = 1: as before."
+        )
     if "threads" not in site.settings:
         draft.note(
             "uWSGI calls the application from one thread of each process unless told otherwise; Penstock from up to "
@@ -205,9 +210,7 @@ def import_site(options: list[Option], placeholders: set[str], directory: str, d
         draft.note("uWSGI refuses heads above 4 KiB unless told otherwise; Penstock takes 32 KiB (max_head).")
 
 
-def import_option(
-    option: Option, placeholders: set[str], strict: bool, base: str, draft: Draft, site: Site
-) -> None:
+def import_option(option: Option, placeholders: set[str], strict: bool, base: str, draft: Draft, site: Site) -> None:
     """Imports one option, but for those that the application is made of."""
     name, value, directive = option
     word = TABLE.get(name)
@@ -215,7 +218,9 @@ def import_option(
         return
     if name in VIRTUALENV:
         site.python = os.path.join(join(base, value), "bin", "python")
-        draft.find(directive, CARRIED, f"python of the site; one site alone: start {os.path.dirname(site.python)}/penstock")
+        draft.find(
+            directive, CARRIED, f"python of the site; one site alone: start {os.path.dirname(site.python)}/penstock"
+        )
     elif name in SOCKETS:
         import_socket(value, directive, draft, site, base)
     elif isinstance(word, Remark):
@@ -234,7 +239,7 @@ def import_option(
     elif name.startswith(("emperor", "vassal")):
         draft.find(directive, *EMPEROR)
     elif name.startswith(("cheaper", "cheap", "idle")):
-        draft.find(directive, UNSUPPORTED, "workers = \"2..8\" follows the load, by a rule of its own")
+        draft.find(directive, UNSUPPORTED, 'workers = "2..8" follows the load, by a rule of its own')
     elif name.startswith(("http-", "ssl-", "fastrouter", "rawrouter", "socket-", "subscri")):
         draft.find(directive, *REST)
     else:
@@ -246,6 +251,13 @@ def import_option(
 def import_socket(value: str, directive: Directive, draft: Draft, site: Site, base: str) -> None:
     """A socket on which uWSGI's own protocol is spoken: as it is where Penstock speaks it, or else by HTTP."""
     [http] = address([value])
+    try:
+        BY_NAME["bind"].kind.read([f"uwsgi:{http}"], base)
+    except ValueError:
+        pass
+    else:
+        draft.set(site, "bind", [f"uwsgi:{http}"], directive, base=base)
+        return
     draft.set(
         site,
         "bind",
@@ -294,7 +306,11 @@ def import_cheaper(options: list[Option], draft: Draft, site: Site, base: str) -
         if option.name in CHEAP:
             most: Any = site.settings.get("workers", 1)
             if option.name == "cheap":
-                draft.find(option.directive, UNSUPPORTED, "on_demand = true in [sites.NAME] starts a site when it is asked for")
+                draft.find(
+                    option.directive,
+                    UNSUPPORTED,
+                    "on_demand = true in [sites.NAME] starts a site when it is asked for",
+                )
             elif not option.value.isdigit() or not isinstance(most, int):
                 draft.find(option.directive, UNSUPPORTED, f"{option.value!r} is no number of workers")
             else:

@@ -121,7 +121,9 @@ class Logic:
         name, value = block.name, block.value
         loops: dict[str, Callable[[], list[str]]] = {
             "for": value.split,
-            "for-times": lambda: [str(number) for number in range(1, min(int(value), 1000) + 1)] if value.isdigit() else [],
+            "for-times": lambda: (
+                [str(number) for number in range(1, min(int(value), 1000) + 1)] if value.isdigit() else []
+            ),
             "for-glob": lambda: sorted(glob.glob(value)),
             "for-readline": lambda: self.read_text(value).splitlines() if os.path.isfile(value) else [],
         }
