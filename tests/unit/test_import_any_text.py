@@ -13,18 +13,21 @@ from penstock.interop.importing.penstock_file import write
 from penstock.interop.importing.uwsgi import import_files as import_uwsgi
 
 WORDS = {
-    "apache": "WSGIScriptAlias WSGIDaemonProcess processes=3 <Location / > </Location> <VirtualHost *:80> </VirtualHost> "
-    'Require user all ip denied not 10. AuthType Basic AuthBasicProvider AuthUserFile Alias /a /b ${A} Define Listen \\ " '
-    "<RequireAny> </RequireAny> Order Deny from <IfVersion < 2.4> </IfVersion> home=/x WSGIProcessGroup ServerName",
-    "uwsgi": "[uwsgi] module = cheaper workers for endfor if-env endif %(a) %(_) %d $(A) @(x) mount static-map / = : true "
+    "apache": "WSGIScriptAlias WSGIDaemonProcess processes=3 <Location / > </Location> <VirtualHost *:80> "
+    "</VirtualHost> Require user all ip denied not 10. AuthType Basic AuthBasicProvider AuthUserFile Alias /a /b "
+    '${A} Define Listen \\ " <RequireAny> </RequireAny> Order Deny from <IfVersion < 2.4> </IfVersion> home=/x '
+    "WSGIProcessGroup ServerName",
+    "uwsgi": "[uwsgi] module = cheaper workers for endfor if-env endif %(a) %(_) %d $(A) @(x) mount static-map / "
+    "= : true "
     '- uwsgi: <uwsgi> </uwsgi> {"uwsgi": [ ] { } 1 ini socket include \\',
-    "procfile": "web: gunicorn uwsgi -w -b --bind= -c $PORT ${A:-b} && ; | ' \" exec A=B -e --preload --umask x 3 -m python",
+    "procfile": "web: gunicorn uwsgi -w -b --bind= -c $PORT ${A:-b} && ; | ' \" exec A=B -e --preload --umask x "
+    "3 -m python",
     "systemd": '[Service] ExecStart= Environment= EnvironmentFile= WorkingDirectory= gunicorn -w 3 A=B \\ ~ - % " = [',
     "dockerfile": 'FROM ENV CMD ENTRYPOINT RUN [ ] " , gunicorn A=B \\ <<EOF EOF -c sh -w3 USER',
 }
 IMPORTERS = {
-    "apache": lambda paths, draft, read: import_apache(paths, draft, read),
-    "uwsgi": lambda paths, draft, read: import_uwsgi(paths, draft, read),
+    "apache": import_apache,
+    "uwsgi": import_uwsgi,
     "procfile": lambda paths, draft, read: import_procfile(paths[0], draft, draft.site("site"), read),
     "systemd": lambda paths, draft, read: import_unit(paths[0], draft, draft.site("site"), read),
     "dockerfile": lambda paths, draft, read: import_dockerfile(paths[0], draft, draft.site("site"), read),

@@ -97,18 +97,19 @@ def test_the_report_can_be_a_file(capsys, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "words", "said"),
+    ("name", "text", "words_and_said"),
     [
-        ("Procfile", "web gunicorn\n", [], "Procfile:1:1"),
-        ("Procfile", "web: gunicorn 'shop\n", [], "Procfile:1:6: no closing quotation"),
-        ("Dockerfile", "FROM x\nCMD [gunicorn]\n", [], "Dockerfile:2:1"),
-        ("x.service", "[Service\n", [], "x.service:1:1"),
-        ("notes", "hello\n", [], "notes:1:1: it is not clear what kind of file this is"),
-        ("notes", "hello\n", ["--kind", "gunicron"], "did you mean 'gunicorn'?"),
-        ("Procfile", "web: gunicorn\n", ["--environment", "PORT"], "expected NAME=VALUE"),
+        ("Procfile", "web gunicorn\n", ([], "Procfile:1:1")),
+        ("Procfile", "web: gunicorn 'shop\n", ([], "Procfile:1:6: no closing quotation")),
+        ("Dockerfile", "FROM x\nCMD [gunicorn]\n", ([], "Dockerfile:2:1")),
+        ("x.service", "[Service\n", ([], "x.service:1:1")),
+        ("notes", "hello\n", ([], "notes:1:1: it is not clear what kind of file this is")),
+        ("notes", "hello\n", (["--kind", "gunicron"], "did you mean 'gunicorn'?")),
+        ("Procfile", "web: gunicorn\n", (["--environment", "PORT"], "expected NAME=VALUE")),
     ],
 )
-def test_a_wrong_file_or_word_is_refused(capsys, tmp_path, name, text, words, said):
+def test_a_wrong_file_or_word_is_refused(capsys, tmp_path, name, text, words_and_said):
+    words, said = words_and_said
     source = tmp_path / name
     source.write_text(text)
     assert main(["import", str(source), "--output", str(tmp_path / "penstock.toml"), *words]) == 2

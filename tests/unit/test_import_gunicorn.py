@@ -48,7 +48,7 @@ def test_what_is_worked_out_from_the_machine_is_said(capsys, tmp_path):
 
 def test_a_file_sees_no_variable_of_this_shell_but_those_that_it_is_given(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("API_TOKEN", "secret")
-    source = "import os\nproc_name = 'x'\nbind = ':' + os.environ.get('PORT', '1')\nworkers = 1 + ('API_TOKEN' in os.environ)\n"
+    source = "from os import environ\nbind = ':' + environ.get('PORT', '1')\nworkers = 1 + ('API_TOKEN' in environ)\n"
     imported = import_text(capsys, tmp_path, "g.py", source, "--environment", "PORT=8123")
     assert (imported.config().bind, imported.config().workers) == (["0.0.0.0:8123"], 1)
 

@@ -185,7 +185,7 @@ class Importer:
         for child in node.children or []:
             self.import_plain(child, context)
 
-    def import_virtualhost(self, node: Node, context: Context) -> None:
+    def import_virtualhost(self, node: Node, _: Context) -> None:
         """Those that stand in a section; Apache refuses them."""
         self.draft.find(node.directive, UNSUPPORTED, "it may not stand in another section")
 
@@ -198,7 +198,7 @@ class Importer:
 
     import_serveralias = import_servername
 
-    def import_listen(self, node: Node, context: Context) -> None:
+    def import_listen(self, node: Node, __: Context) -> None:
         """The addresses of all sites."""
         address, _, protocol = " ".join(node.arguments).partition(" ")
         if protocol == "https" or address.rpartition(":")[2] == "443":
@@ -233,8 +233,8 @@ class Importer:
             self.draft.find(
                 node.directive,
                 UNSUPPORTED,
-                f"{name} must be a module: `ln -s {name} {re.sub('[^A-Za-z0-9]', '_', name)}.py` beside it, and name that "
-                "file in app; or name the project's own wsgi module",
+                f"{name} must be a module: `ln -s {name} {re.sub('[^A-Za-z0-9]', '_', name)}.py` beside it, and name "
+                "that file in app; or name the project's own wsgi module",
             )
             return
         if directory and "chdir" not in site.settings:
@@ -273,7 +273,7 @@ class Importer:
                 setting, adapt, changed = option
                 self.draft.set(site, setting, adapt([value]), directive, base=self.root, changed=changed)
 
-    def import_wsgidaemonprocess(self, node: Node, context: Context) -> None:
+    def import_wsgidaemonprocess(self, node: Node, _: Context) -> None:
         """The group itself; its options are imported with the applications that run in it."""
         used = node.arguments and node.arguments[0] in self.used
         self.draft.find(
@@ -296,10 +296,9 @@ class Importer:
 
     def import_guard(self, guard: Guard, node: Node, places: list[tuple[Site, str]], context: Context) -> None:
         """Reports the directives of a guard, and has it guard the places."""
+        elsewhere = (UNNEEDED, "nothing of what is served stands there")
         for directive, verdict, note in guard.findings:
-            if not places and guard.table:
-                verdict, note = UNNEEDED, "nothing of what is served stands there"
-            self.draft.find(directive, verdict, note)
+            self.draft.find(directive, *(elsewhere if guard.table and not places else (verdict, note)))
         if not guard.table:
             return
         for site, url in places:

@@ -11,11 +11,24 @@ from penstock.interop.importing.draft import CARRIED, CHANGED, UNNEEDED, UNSUPPO
 
 EVERYBODY = ["0.0.0.0/0", "::/0"]
 COMBINATIONS = ("requireall", "requireany", "requirenone")
-AUTH_DIRECTIVES = frozenset(
-    "authtype authname authbasicprovider authuserfile authgroupfile wsgiauthuserscript wsgiauthgroupscript require "
-    "satisfy order allow deny authmerging authbasicauthoritative authzprovideralias authndigestprovider "
-    "authdigestprovider limit limitexcept".split()
-).union(COMBINATIONS)
+AUTH_DIRECTIVES = frozenset(COMBINATIONS) | {
+    "authtype",
+    "authname",
+    "authbasicprovider",
+    "authuserfile",
+    "authgroupfile",
+    "wsgiauthuserscript",
+    "wsgiauthgroupscript",
+    "require",
+    "satisfy",
+    "order",
+    "allow",
+    "deny",
+    "authmerging",
+    "authbasicauthoritative",
+    "limit",
+    "limitexcept",
+}
 CLOSED = "closed until you say who may come in, in its [[auth]]"
 
 

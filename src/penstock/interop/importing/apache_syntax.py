@@ -166,7 +166,7 @@ def is_version(arguments: list[str]) -> bool:
     words = ["=", *arguments] if len(arguments) == 1 else arguments
     operator = words[0] if words else "="
     numbers = [int(number) for number in re.findall(r"[0-9]+", words[-1] if words else "")]
-    order = ([2, 4] > numbers[:2]) - ([2, 4] < numbers[:2])
+    order = (numbers[:2] < [2, 4]) - (numbers[:2] > [2, 4])
     met = {">": order > 0, "<": order < 0, ">=": order >= 0, "<=": order <= 0}.get(operator.lstrip("!"), order == 0)
     return met != operator.startswith("!")
 
@@ -178,9 +178,8 @@ def logical_lines(text: str) -> Iterator[tuple[int, int, str]]:
     for current, line in enumerate(text.split("\n"), 1):
         if not said:
             number, indent = current, len(line) - len(line.lstrip()) + 1
-        line = line.rstrip("\r")
-        if line.endswith("\\"):
-            said += line[:-1] + " "
+        if line.endswith(("\\", "\\\r")):
+            said += line.rstrip("\r")[:-1] + " "
             continue
         said = re.sub(r"\s+", " ", (said + line).strip()) if '"' not in said + line else (said + line).strip()
         if said and not said.startswith("#"):

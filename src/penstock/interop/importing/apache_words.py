@@ -5,7 +5,7 @@ What needs more than a word (who may see what, aliases, addresses) is in apache.
 
 from collections.abc import Mapping
 
-from penstock.interop.importing.draft import CHANGED, UNNEEDED, UNSUPPORTED, Becomes, Remark
+from penstock.interop.importing.draft import CHANGED, UNNEEDED, UNSUPPORTED, Becomes, Remark, each
 
 ENGINE = Remark(UNNEEDED, "there is no second process between the client and the application")
 BUFFERS = Remark(UNNEEDED, "requests are read whole, and responses leave through a buffer of their own")
@@ -91,33 +91,27 @@ PYTHON = Remark(
 )
 
 REMARKS: Mapping[str, Remark] = {
-    **dict.fromkeys(
-        (
-            "loadmodule user group mutex startservers minspareservers maxspareservers minsparethreads maxsparethreads "
-            "threadsperchild maxrequestworkers maxclients serverlimit maxconnectionsperchild maxrequestsperchild "
-            "threadlimit defaultruntimedir coredumpdirectory servertokens serversignature traceenable "
-            "hostnamelookups namevirtualhost usecanonicalname serveradmin extendedstatus threadstacksize "
-            "scoreboardfile wsgisocketprefix wsgisocketrotation wsgiacceptmutex wsgidestroyinterpreter"
-        ).split(),
+    **each(
+        "loadmodule user group mutex startservers minspareservers maxspareservers minsparethreads maxsparethreads "
+        "threadsperchild maxrequestworkers maxclients serverlimit maxconnectionsperchild maxrequestsperchild "
+        "threadlimit defaultruntimedir coredumpdirectory servertokens serversignature traceenable "
+        "hostnamelookups namevirtualhost usecanonicalname serveradmin extendedstatus threadstacksize "
+        "scoreboardfile wsgisocketprefix wsgisocketrotation wsgiacceptmutex wsgidestroyinterpreter",
         APACHE_ONLY,
     ),
-    **dict.fromkeys(
+    **each(
         "options allowoverride allowoverridelist directoryindex documentroot indexoptions indexignore accessfilename "
         "typesconfig addtype addcharset adddefaultcharset addlanguage defaulttype mimemagicfile "
-        "fileetag enablesendfile enablemmap indexstyle".split(),
+        "fileetag enablesendfile enablemmap indexstyle",
         NO_FILES,
     ),
-    **dict.fromkeys(
-        "wsgiapplicationgroup wsgirestrictembedded wsgirestrictprocess wsgilazyinitialization".split(), INTERPRETER
-    ),
-    **dict.fromkeys(("wsgipythonhome", "wsgipythonexecutable"), PYTHON),
-    **dict.fromkeys(("header", "requestheader"), FIELDS),
-    **dict.fromkeys(("expiresactive", "expiresbytype", "expiresdefault"), Remark(CHANGED, "static_max_age says it")),
-    **dict.fromkeys(
-        "setoutputfilter addoutputfilterbytype deflatecompressionlevel brotlicompressionquality".split(), COMPRESSION
-    ),
-    **dict.fromkeys(
-        ("remoteipheader", "remoteiptrustedproxy", "remoteipinternalproxy"),
+    **each("wsgiapplicationgroup wsgirestrictembedded wsgirestrictprocess wsgilazyinitialization", INTERPRETER),
+    **each("wsgipythonhome wsgipythonexecutable", PYTHON),
+    **each("header requestheader", FIELDS),
+    **each("expiresactive expiresbytype expiresdefault", Remark(CHANGED, "static_max_age says it")),
+    **each("setoutputfilter addoutputfilterbytype deflatecompressionlevel brotlicompressionquality", COMPRESSION),
+    **each(
+        "remoteipheader remoteiptrustedproxy remoteipinternalproxy",
         Remark(CHANGED, "forwarded_allow names the proxies whose Forwarded and X-Forwarded-For are believed"),
     ),
     **dict.fromkeys(

@@ -1,4 +1,4 @@
-"""Finds Gunicorn and uWSGI in the commands of a Procfile, a systemd unit and a Dockerfile, and imports their arguments.
+"""Finds Gunicorn and uWSGI in the commands of Procfiles, systemd units and Dockerfiles, and imports their arguments.
 
 What surrounds a command (users, restarts, layers of an image) stays where it is, and the report says so.
 """

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from penstock import secrets
 from penstock.config import read_default
@@ -53,6 +53,14 @@ class Becomes(NamedTuple):
     setting: str
     adapt: Callable[[list[str]], Any] = lambda words: words[0]
     changed: str = ""
+
+
+Meaning = TypeVar("Meaning", bound=Remark | Becomes)
+
+
+def each(names: str, meaning: Meaning) -> dict[str, Meaning]:
+    """Several words that mean the same."""
+    return dict.fromkeys(names.split(), meaning)
 
 
 @dataclass(frozen=True)
@@ -154,7 +162,20 @@ class Draft:
 
 
 # NAME=VALUE, NAME = VALUE, "NAME": VALUE, and SetEnv NAME VALUE.
-SECRET = rf"(?i)(\w*(?:{secrets.SECRET_NAME})\w*['\"]?\s*[=:]\s*['\"]?|\b(?:SetEnv|ENV)\s+\w*(?:{secrets.SECRET_NAME})\w*\s+).+"
+SECRET_WORD = rf"\w*(?:{secrets.SECRET_NAME})\w*"
+SECRET = rf"(?i)({SECRET_WORD}['\"]?\s*[=:]\s*['\"]?|\b(?:SetEnv|ENV)\s+{SECRET_WORD}\s+).+"
+
+
+class Into(NamedTuple):
+    """Where values go: the site, and what its paths are relative to."""
+
+    draft: Draft
+    site: Site
+    base: str
+
+    def set(self, name: str, value: object, directive: Directive, changed: str = "") -> bool:
+        """Takes a value over, and reports it."""
+        return self.draft.set(self.site, name, value, directive, base=self.base, changed=changed)
 
 
 def conceal(directive: Directive) -> Directive:

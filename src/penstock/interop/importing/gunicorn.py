@@ -20,6 +20,7 @@ from penstock.interop.importing.draft import (
     UNSUPPORTED,
     Directive,
     Draft,
+    Into,
     Place,
     Site,
     join,
@@ -56,6 +57,9 @@ FLAG_NAMES = {
     "proxy_allow_ips": "--proxy-allow-from",
     "uwsgi_allow_ips": "--uwsgi-allow-from",
     "wsgi_app": "TARGET",
+    "config": "-c",
+    "dirty_apps": "--dirty-app",
+    "control_socket_disable": "--no-control-socket",
 }
 # What a hook is called here. The arguments differ: docs/guides/hooks.md.
 HOOKS = {
@@ -77,11 +81,16 @@ LOST_HOOKS = (
     "nworkers_changed",
     "on_exit",
     "ssl_context",
+    "on_dirty_starting",
+    "dirty_post_fork",
+    "dirty_worker_init",
+    "dirty_worker_exit",
 )
 # Settings without a flag, and what to do instead.
 LOST = {
     "secure_scheme_headers": "the scheme is read from Forwarded and X-Forwarded-Proto of the peers in forwarded_allow",
     "logconfig_dict": 'put the dictionary into a module of its own, and name it: log_config = "module:attribute"',
+    "default_proc_name": "processes keep their own name",
     "sendfile": "files are sent by the kernel, and in other ways where it cannot",
 }
 CHANGED = {
@@ -102,7 +111,7 @@ def import_file(path: str, draft: Draft, site: Site) -> None:
         flag = flag_of(name)
         if line or flag in KNOWN or name in LOST:
             directive = Directive(Place(shown, line or 1), text or f"{name} = {value!r}")
-            import_setting(name, value, directive, draft, site, base)
+            import_setting(name, value, directive, Into(draft, site, base))
     explain_defaults(draft, site)
 
 
@@ -159,28 +168,30 @@ def flag_of(name: str) -> str:
     return FLAG_NAMES.get(name, f"--{name.replace('_', '-')}")
 
 
-def import_setting(name: str, value: Any, directive: Directive, draft: Draft, site: Site, base: str) -> None:
+def import_setting(name: str, value: Any, directive: Directive, into: Into) -> None:
     """Imports one name that gunicorn.conf.py sets."""
     if isinstance(value, dict) and "object" in value and name not in HOOKS and name not in LOST_HOOKS:
-        draft.find(directive, UNKNOWN, f"{value['object']}, and no setting of Gunicorn's")
+        into.draft.find(directive, UNKNOWN, f"{value['object']}, and no setting of Gunicorn's")
     elif name in HOOKS:
         known = f'move the function into a module, and name it: {HOOKS[name]} = "module:function"; '
-        draft.find(directive, UNSUPPORTED, f"{known}it is called with other arguments (the guide to hooks)")
+        into.draft.find(directive, UNSUPPORTED, f"{known}it is called with other arguments (the guide to hooks)")
     elif name in LOST_HOOKS:
-        draft.find(directive, UNSUPPORTED, "there is no such moment: the guide to hooks shows which there are")
+        into.draft.find(directive, UNSUPPORTED, "there is no such moment: the guide to hooks shows which there are")
     elif name in LOST:
-        draft.find(directive, UNSUPPORTED, LOST[name])
+        into.draft.find(directive, UNSUPPORTED, LOST[name])
     elif (flag := flag_of(name)) not in KNOWN:
         hint = nearest(name, [*FLAG_NAMES, *(one.strip("-").replace("-", "_") for one in KNOWN)])
-        draft.find(directive, UNKNOWN, f"Gunicorn has no setting of this name: a variable of the file's own? {hint}")
-    elif value is None or value == "" or value == [] or (value is False and flag not in OWN):
-        draft.find(directive, UNNEEDED, "off, as it is without it")
+        into.draft.find(
+            directive, UNKNOWN, f"Gunicorn has no setting of this name: a variable of the file's own? {hint}"
+        )
+    elif value is None or value in ("", []) or (value is False and flag not in OWN):
+        into.draft.find(directive, UNNEEDED, "off, as it is without it")
     else:
         text = directive.text
         if any(word in text for word in ("environ", "getenv", "cpu_count")):
             advice = 'workers = "auto" follows the machine' if name == "workers" else "it is fixed now"
-            draft.note(f"{directive.place} works {name} out each time; {value!r} is what it is here: {advice}.")
-        import_flag(flag, value, directive, draft, site, base)
+            into.draft.note(f"{directive.place} works {name} out each time; {value!r} is what it is here: {advice}.")
+        import_flag(flag, value, directive, into)
 
 
 OWN = {name: setting for setting in TABLE for name in (setting.flag, setting.short) if name}
@@ -188,7 +199,7 @@ FOREIGN = {name: flag for flag in FLAGS for name in flag.names}
 KNOWN = OWN.keys() | FOREIGN.keys()
 
 
-def import_flag(flag: str, value: Any, directive: Directive, draft: Draft, site: Site, base: str) -> None:
+def import_flag(flag: str, value: Any, directive: Directive, into: Into) -> None:
     """Imports one flag with its value, text from a command line or a value of gunicorn.conf.py."""
     if flag in OWN:
         settings, note = {OWN[flag].name: value}, ""
@@ -196,16 +207,15 @@ def import_flag(flag: str, value: Any, directive: Directive, draft: Draft, site:
         try:
             settings, note = outcome(flag, value)
         except UsageError as refused:
-            draft.find(directive, UNSUPPORTED, refused.hint)
+            into.draft.find(directive, UNSUPPORTED, refused.hint)
             return
     if note:
-        draft.find(directive, UNNEEDED, note)
+        into.draft.find(directive, UNNEEDED, note)
     for name, given in settings.items():
         if name == "config":
-            draft.find(directive, UNNEEDED, "its settings are here now")
+            into.draft.find(directive, UNNEEDED, "its settings are here now")
             continue
-        read = adapt(name, given)
-        draft.set(site, name, read, directive, base=base, changed=CHANGED.get(name, ""))
+        into.set(name, adapt(name, given), directive, CHANGED.get(name, ""))
 
 
 def outcome(flag: str, value: Any) -> tuple[dict[str, Any], str]:
@@ -222,17 +232,17 @@ def adapt(name: str, value: Any) -> Any:
     if name == "bind":
         addresses = value if isinstance(value, list) else str(value).split(",")
         # Gunicorn's default port.
-        return [one if ":" in one or one.isdigit() else f"{one}:8000" for one in map(str, addresses)]
-    if name == "umask":
-        return f"{value if isinstance(value, int) else int(str(value), 0):o}"
-    if name == "preload":
-        return "auto" if value in (True, "", "auto") else "never"
-    if name == "log_level":
-        return {"critical": "error"}.get(str(value).lower(), str(value).lower())
-    if isinstance(BY_NAME[name].kind, Flag):
-        return True if value == "" else value
-    if name in ("user", "group") or isinstance(BY_NAME[name].kind, Path):
-        return str(value)
+        value = [one if ":" in one or one.isdigit() else f"{one}:8000" for one in map(str, addresses)]
+    elif name == "umask":
+        value = f"{value if isinstance(value, int) else int(str(value), 0):o}"
+    elif name == "preload":
+        value = "auto" if value in (True, "", "auto") else "never"
+    elif name == "log_level":
+        value = {"critical": "error"}.get(str(value).lower(), str(value).lower())
+    elif isinstance(BY_NAME[name].kind, Flag):
+        value = True if value == "" else value
+    elif name in ("user", "group") or isinstance(BY_NAME[name].kind, Path):
+        value = str(value)
     return value
 
 
@@ -257,7 +267,7 @@ def import_words(words: Sequence[str], place: Place, draft: Draft, site: Site, b
                 draft.find(directive, UNNEEDED, "its settings are here now")
         elif flag in KNOWN:
             try:
-                import_flag(flag, value, directive, draft, site, base)
+                import_flag(flag, value, directive, Into(draft, site, base))
             except ValueError as error:
                 draft.find(directive, UNSUPPORTED, f"{value!r} cannot be read: {error}")
         else:

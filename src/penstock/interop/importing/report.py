@@ -5,7 +5,17 @@ import os
 import textwrap
 from collections.abc import Iterator
 
-from penstock.interop.importing.draft import CARRIED, CHANGED, UNKNOWN, UNNEEDED, UNSUPPORTED, VERDICTS, Draft, Finding
+from penstock.interop.importing.draft import (
+    CARRIED,
+    CHANGED,
+    UNKNOWN,
+    UNNEEDED,
+    UNSUPPORTED,
+    VERDICTS,
+    Draft,
+    Finding,
+    Place,
+)
 
 COLOURS = {UNSUPPORTED: "1;31", UNKNOWN: "1;31", CHANGED: "1;33", CARRIED: "1;32", UNNEEDED: "2"}
 
@@ -34,9 +44,9 @@ def text_lines(draft: Draft, has_colour: bool, columns: int) -> Iterator[str]:
     yield summary(draft)
 
 
-def place_of(finding: Finding) -> tuple[str, int]:
+def place_of(finding: Finding) -> Place:
     """By file and line."""
-    return tuple(finding.directive.place)
+    return finding.directive.place
 
 
 def summary(draft: Draft) -> str:

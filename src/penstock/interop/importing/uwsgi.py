@@ -18,8 +18,10 @@ from penstock.interop.importing.draft import (
     Becomes,
     Directive,
     Draft,
+    Into,
     Remark,
     Site,
+    each,
     join,
 )
 from penstock.interop.importing.uwsgi_logic import Logic
@@ -79,12 +81,12 @@ def log_file(words: list[str]) -> str:
 HTTP = Becomes("bind", address)
 PSS = "memory is counted as PSS: what processes share counts in part"
 TABLE: Mapping[str, Becomes | Remark] = {
-    **dict.fromkeys(("http-socket", "http11-socket"), HTTP),
+    **each("http-socket http11-socket", HTTP),
     "http": Becomes("bind", address, "there is no router in front: each worker accepts by itself"),
-    **dict.fromkeys(("processes", "workers", "p"), Becomes("workers")),
+    **each("processes workers p", Becomes("workers")),
     "threads": Becomes("threads"),
-    **dict.fromkeys(
-        ("harakiri", "http-harakiri"),
+    **each(
+        "harakiri http-harakiri",
         Becomes("timeout", changed="the client gets 504 and the log the stack; the worker goes on"),
     ),
     "max-requests": Becomes("max_requests", changed="the next worker is ready before this one leaves"),
@@ -92,81 +94,104 @@ TABLE: Mapping[str, Becomes | Remark] = {
     "max-worker-lifetime": Becomes("max_lifetime", changed="the next worker is ready before this one leaves"),
     "reload-on-rss": Becomes("max_memory", megabytes, PSS),
     "evil-reload-on-rss": Becomes("max_memory_hard", megabytes, PSS),
-    **dict.fromkeys(("worker-reload-mercy", "reload-mercy"), Becomes("graceful_timeout")),
+    **each("worker-reload-mercy reload-mercy", Becomes("graceful_timeout")),
     "listen": Becomes("backlog"),
     "buffer-size": Becomes("max_head", changed="of the whole head of a request"),
     "limit-post": Becomes("max_body"),
-    **dict.fromkeys(("static-map", "static-map2"), Becomes("static", folder)),
-    **dict.fromkeys(("uid",), Becomes("user")),
-    **dict.fromkeys(("gid",), Becomes("group")),
+    **each("static-map static-map2", Becomes("static", folder)),
+    **each("uid", Becomes("user")),
+    **each("gid", Becomes("group")),
     "umask": Becomes("umask"),
-    **dict.fromkeys(("chdir", "chdir2"), Becomes("chdir")),
-    **dict.fromkeys(("pythonpath", "python-path", "pp"), Becomes("python_path", lambda words: [words[0]])),
+    **each("chdir chdir2", Becomes("chdir")),
+    **each("pythonpath python-path pp", Becomes("python_path", lambda words: [words[0]])),
     "env": Becomes("environment", variable),
-    **dict.fromkeys(("pidfile", "pidfile2", "safe-pidfile", "safe-pidfile2"), Becomes("pid_file")),
-    **dict.fromkeys(("logto", "logto2", "log-master-file"), Becomes("error_log", log_file)),
-    **dict.fromkeys(("req-logger",), Becomes("access_log", log_file, "in the format combined")),
+    **each("pidfile pidfile2 safe-pidfile safe-pidfile2", Becomes("pid_file")),
+    **each("logto logto2 log-master-file", Becomes("error_log", log_file)),
+    **each("req-logger", Becomes("access_log", log_file, "in the format combined")),
     "daemonize": Becomes("error_log", changed="systemd starts and watches the service: no daemon is made"),
-    **dict.fromkeys(("http-keepalive", "so-keepalive"), SAFE),
-    **dict.fromkeys(("http-timeout", "socket-timeout", "http-connect-timeout"), Remark(
-        CHANGED, "head_timeout, body_timeout and write_timeout part it, timeout is the application's"
-    )),
-    **dict.fromkeys(("lazy-apps", "lazy"), Becomes("preload", lambda _: "never")),
-    **dict.fromkeys(("py-autoreload", "python-autoreload"), Becomes("reload", lambda _: True, "needs watchfiles")),
+    **each("http-keepalive so-keepalive", SAFE),
+    **each(
+        "http-timeout socket-timeout http-connect-timeout",
+        Remark(CHANGED, "head_timeout, body_timeout and write_timeout part it, timeout is the application's"),
+    ),
+    **each("lazy-apps lazy", Becomes("preload", lambda _: "never")),
+    **each("py-autoreload python-autoreload", Becomes("reload", lambda _: True, "needs watchfiles")),
     "temp-dir": Becomes("temp_dir"),
-    **dict.fromkeys(("stats", "stats-server", "stats-http"), Becomes(
-        "admin_bind", address, "answers /metrics and /status; uWSGI's JSON is not spoken"
-    )),
-    **dict.fromkeys(("master", "M"), MASTER),
-    **dict.fromkeys(
-        "need-app single-interpreter enable-threads vacuum die-on-term no-orphans thunder-lock close-on-exec "
-        "ignore-sigpipe ignore-write-errors disable-write-exception post-buffering post-buffering-bufsize offload-threads "
-        "reuse-port max-fd harakiri-verbose strict log-date logdate log-master auto-procname procname procname-prefix "
-        "procname-prefix-spaced procname-master memory-report wsgi-disable-file-wrapper threads-stacksize "
-        "optimize-static no-defer-accept tcp-nodelay honour-stdin buffer-size-auto add-header-server catch-exceptions "
-        "http-auto-chunked http-auto-gzip http-chunked-input chunked-input-timeout freebind log-micros log-slow "
-        "pep3333-input wsgi-manage-chunked-input manage-script-name gevent-monkey-patch "
-        "hook-master-start exit-on-reload log-reopen log-5xx log-4xx".split(),
+    **each(
+        "stats stats-server stats-http",
+        Becomes("admin_bind", address, "answers /metrics and /status; uWSGI's JSON is not spoken"),
+    ),
+    **each("master M", MASTER),
+    **each(
+        "need-app single-interpreter enable-threads vacuum die-on-term no-orphans thunder-lock "
+        "close-on-exec ignore-sigpipe ignore-write-errors disable-write-exception post-buffering "
+        "post-buffering-bufsize offload-threads reuse-port max-fd harakiri-verbose strict log-date "
+        "logdate log-master auto-procname procname procname-prefix procname-prefix-spaced "
+        "procname-master memory-report wsgi-disable-file-wrapper threads-stacksize optimize-static "
+        "no-defer-accept tcp-nodelay honour-stdin buffer-size-auto add-header-server catch-exceptions "
+        "http-auto-chunked http-auto-gzip http-chunked-input chunked-input-timeout freebind log-micros "
+        "log-slow pep3333-input wsgi-manage-chunked-input manage-script-name gevent-monkey-patch "
+        "hook-master-start exit-on-reload log-reopen log-5xx log-4xx",
         SAFE,
     ),
-    **dict.fromkeys(("plugin", "plugins", "plugin-dir", "plugins-dir", "autoload", "need-plugin"), PLUGINS),
-    **dict.fromkeys("touch-reload touch-workers-reload touch-chain-reload touch-mules-reload fs-reload".split(), TOUCH),
-    **dict.fromkeys(("chmod-socket", "chown-socket", "chmod"), MODES),
-    **dict.fromkeys(("https", "https-socket", "https2", "ssl-socket", "suwsgi-socket", "http-to-https"), TLS),
-    **dict.fromkeys(
+    **each("plugin plugins plugin-dir plugins-dir autoload need-plugin", PLUGINS),
+    **each("touch-reload touch-workers-reload touch-chain-reload touch-mules-reload fs-reload", TOUCH),
+    **each("chmod-socket chown-socket chmod", MODES),
+    **each("https https-socket https2 ssl-socket suwsgi-socket http-to-https", TLS),
+    **each(
         "spooler spooler-processes spooler-import mule mules farm cron cron2 legion-cron unique-cron timer "
         "attach-daemon attach-daemon2 smart-attach-daemon smart-attach-daemon2 legion-attach-daemon cache cache2 "
-        "queue sharedarea".split(),
+        "queue sharedarea",
         QUEUE,
     ),
-    **dict.fromkeys(("emperor", "emperor-tyrant", "vassals-include", "emperor-pidfile", "emperor-stats"), EMPEROR),
-    **dict.fromkeys(("cheaper-algo", "cheaper-initial", "cheaper-step", "cheaper-overload", "cheaper-rss-limit-soft"), Remark(
-        CHANGED, "workers follow how long requests wait, by a rule of their own"
-    )),
-    **dict.fromkeys(
-        ("log-x-forwarded-for",), Remark(CHANGED, "forwarded_allow names the proxies whose X-Forwarded-For is believed")
+    **each("emperor emperor-tyrant vassals-include emperor-pidfile emperor-stats", EMPEROR),
+    **each(
+        "cheaper-algo cheaper-initial cheaper-step cheaper-overload cheaper-rss-limit-soft",
+        Remark(CHANGED, "workers follow how long requests wait, by a rule of their own"),
     ),
-    **dict.fromkeys(("log-format", "logformat", "log-format-strftime"), Remark(CHANGED, "access_log_format has Gunicorn's atoms")),
-    **dict.fromkeys(("disable-logging", "L"), Remark(UNNEEDED, "without access_log no request is logged")),
-    **dict.fromkeys(("gevent", "asyncio", "async", "ugreen", "gevent-wait"), Remark(
-        UNSUPPORTED, "threads call the application: a slow client costs none of them; more threads help views that wait"
-    )),
-    **dict.fromkeys(("check-static", "static-index", "static-expires", "static-expires-uri", "static-safe", "static-skip-ext"), Remark(
-        UNSUPPORTED, "static = { \"/URL/\" = \"DIRECTORY\" } serves files; static_max_age says how long they are kept"
-    )),
-    **dict.fromkeys(("limit-as", "rlimit-as", "cgroup", "namespace", "chroot", "cpu-affinity"), Remark(
-        UNSUPPORTED, "systemd says it: MemoryMax=, CPUAffinity=, RootDirectory="
-    )),
-    **dict.fromkeys(("fastcgi-socket", "scgi-socket", "http-to", "subscribe-to", "subscribe2", "fastrouter"), Remark(
-        UNSUPPORTED, "only HTTP is spoken: a server in front passes requests on by HTTP"
-    )),
-    **dict.fromkeys(("import", "shared-import", "post-fork", "spooler-python-import"), Remark(
-        UNSUPPORTED, 'a hook does it: on_start = "module:function", or post_fork for each worker'
-    )),
-    **dict.fromkeys(("add-header", "del-header", "response-header-collect"), Remark(
-        UNSUPPORTED, "Django's SecurityMiddleware, or a middleware of one's own, sets fields of responses"
-    )),
-}  # fmt: skip
+    **each(
+        "log-x-forwarded-for", Remark(CHANGED, "forwarded_allow names the proxies whose X-Forwarded-For is believed")
+    ),
+    **each("log-format logformat log-format-strftime", Remark(CHANGED, "access_log_format has Gunicorn's atoms")),
+    **each("disable-logging L", Remark(UNNEEDED, "without access_log no request is logged")),
+    **each(
+        "gevent asyncio async ugreen gevent-wait",
+        Remark(
+            UNSUPPORTED,
+            "threads call the application: a slow client costs none of them; more threads help views that wait",
+        ),
+    ),
+    **each(
+        "check-static static-index static-expires static-expires-uri static-safe static-skip-ext",
+        Remark(
+            UNSUPPORTED, 'static = { "/URL/" = "DIRECTORY" } serves files; static_max_age says how long they are kept'
+        ),
+    ),
+    **each(
+        "limit-as rlimit-as cgroup namespace chroot cpu-affinity",
+        Remark(UNSUPPORTED, "systemd says it: MemoryMax=, CPUAffinity=, RootDirectory="),
+    ),
+    **each(
+        "fastcgi-socket scgi-socket http-to subscribe-to subscribe2 fastrouter",
+        Remark(UNSUPPORTED, "only HTTP is spoken: a server in front passes requests on by HTTP"),
+    ),
+    **each(
+        "import shared-import post-fork spooler-python-import",
+        Remark(UNSUPPORTED, 'a hook does it: on_start = "module:function", or post_fork for each worker'),
+    ),
+    **each(
+        "add-header del-header response-header-collect",
+        Remark(UNSUPPORTED, "Django's SecurityMiddleware, or a middleware of one's own, sets fields of responses"),
+    ),
+}
+# Options that begin alike, and share their fate.
+FAMILIES: Mapping[tuple[str, ...], Remark] = {
+    ("route", "final-route", "error-route", "response-route", "rewrite", "error-page"): ROUTING,
+    ("hook-", "exec-", "as-"): Remark(UNSUPPORTED, "systemd's ExecStartPre= and its kin, or Penstock's hooks, do it"),
+    ("emperor", "vassal"): EMPEROR,
+    ("cheap", "idle"): Remark(UNSUPPORTED, 'workers = "2..8" follows the load, by a rule of its own'),
+    ("http-", "ssl-", "fastrouter", "rawrouter", "socket-", "subscri"): REST,
+}
 # Options that the site is made of; `import_site` reads them.
 APPLICATION = ("module", "wsgi", "w", "wsgi-file", "file", "callable", "mount")
 VIRTUALENV = ("home", "virtualenv", "venv", "pyhome", "H")
@@ -194,7 +219,7 @@ def import_site(options: list[Option], placeholders: set[str], directory: str, d
     chdir = next((option.value for option in options if option.name == "chdir"), "")
     base = join(directory, chdir)
     for option in options:
-        import_option(option, placeholders, strict, base if option.name != "chdir" else directory, draft, site)
+        import_option(option, placeholders, strict, Into(draft, site, directory if option.name == "chdir" else base))
     import_application(options, base, draft, site)
     import_cheaper(options, draft, site, base)
     if "workers" not in site.settings:
@@ -210,63 +235,47 @@ def import_site(options: list[Option], placeholders: set[str], directory: str, d
         draft.note("uWSGI refuses heads above 4 KiB unless told otherwise; Penstock takes 32 KiB (max_head).")
 
 
-def import_option(option: Option, placeholders: set[str], strict: bool, base: str, draft: Draft, site: Site) -> None:
+def import_option(option: Option, placeholders: set[str], strict: bool, into: Into) -> None:
     """Imports one option, but for those that the application is made of."""
     name, value, directive = option
     word = TABLE.get(name)
     if name in APPLICATION or name in CHEAP:
         return
     if name in VIRTUALENV:
-        site.python = os.path.join(join(base, value), "bin", "python")
-        draft.find(
-            directive, CARRIED, f"python of the site; one site alone: start {os.path.dirname(site.python)}/penstock"
-        )
+        into.site.python = os.path.join(join(into.base, value), "bin", "python")
+        program = os.path.join(os.path.dirname(into.site.python), "penstock")
+        into.draft.find(directive, CARRIED, f"python of the site; one site alone: start {program}")
     elif name in SOCKETS:
-        import_socket(value, directive, draft, site, base)
+        import_socket(value, directive, into)
     elif isinstance(word, Remark):
-        draft.find(directive, *word)
+        into.draft.find(directive, *word)
+    elif word and value in ("false", "0", ""):
+        into.draft.find(directive, UNNEEDED, "off")
     elif word:
-        if value in ("false", "0", "") and name not in ("env",):
-            draft.find(directive, UNNEEDED, "off")
-        else:
-            draft.set(site, word.setting, word.adapt([value]), directive, base=base, changed=word.changed)
+        into.set(word.setting, word.adapt([value]), directive, word.changed)
     elif name in placeholders or name in ("set", "set-placeholder", "set-ph"):
-        draft.find(directive, UNNEEDED, "a variable of the file's own: filled in where it is used")
-    elif name.startswith(("route", "final-route", "error-route", "response-route", "rewrite", "error-page")):
-        draft.find(directive, *ROUTING)
-    elif name.startswith(("hook-", "exec-", "as-")):
-        draft.find(directive, UNSUPPORTED, "systemd's ExecStartPre= and its kin, or Penstock's hooks, do it")
-    elif name.startswith(("emperor", "vassal")):
-        draft.find(directive, *EMPEROR)
-    elif name.startswith(("cheaper", "cheap", "idle")):
-        draft.find(directive, UNSUPPORTED, 'workers = "2..8" follows the load, by a rule of its own')
-    elif name.startswith(("http-", "ssl-", "fastrouter", "rawrouter", "socket-", "subscri")):
-        draft.find(directive, *REST)
+        into.draft.find(directive, UNNEEDED, "a variable of the file's own: filled in where it is used")
+    elif family := next((remark for prefixes, remark in FAMILIES.items() if name.startswith(prefixes)), None):
+        into.draft.find(directive, *family)
     else:
         known = nearest(name, [*TABLE, *APPLICATION, *VIRTUALENV, *SOCKETS])
         refused = "strict: uWSGI refuses it, too" if strict else "uWSGI takes it as a variable of the file's own"
-        draft.find(directive, UNKNOWN, "; ".join(filter(None, ("not an option that this knows", known, refused))))
+        note = "; ".join(filter(None, ("not an option that this knows", known, refused)))
+        into.draft.find(directive, UNKNOWN, note)
 
 
-def import_socket(value: str, directive: Directive, draft: Draft, site: Site, base: str) -> None:
+def import_socket(value: str, directive: Directive, into: Into) -> None:
     """A socket on which uWSGI's own protocol is spoken: as it is where Penstock speaks it, or else by HTTP."""
     [http] = address([value])
     try:
-        BY_NAME["bind"].kind.read([f"uwsgi:{http}"], base)
+        BY_NAME["bind"].kind.read([f"uwsgi:{http}"], into.base)
     except ValueError:
-        pass
+        changed = (
+            "HTTP is spoken here now: nginx needs `proxy_pass` instead of `uwsgi_pass`, with Host and X-Forwarded-For"
+        )
+        into.set("bind", [http], directive, changed)
     else:
-        draft.set(site, "bind", [f"uwsgi:{http}"], directive, base=base)
-        return
-    draft.set(
-        site,
-        "bind",
-        [http],
-        directive,
-        base=base,
-        changed="HTTP is spoken here now: nginx needs `proxy_pass http://…` instead of `uwsgi_pass`, with the fields Host "
-        "and X-Forwarded-For",
-    )
+        into.set("bind", [f"uwsgi:{http}"], directive)
 
 
 def import_application(options: list[Option], base: str, draft: Draft, site: Site) -> None:

@@ -44,8 +44,8 @@ class Logic:
         shown = os.path.relpath(path)
         if depth > DEEPEST:
             raise wrong(Place(shown, 1), 1, "the files include each other without end")
-        for option in read_options(self.read_text(path), shown, section):
-            option = option._replace(value=self.magic(option.value, path, section))
+        for written in read_options(self.read_text(path), shown, section):
+            option = written._replace(value=self.magic(written.value, path, section))
             if option.name not in INCLUDES:
                 yield option
                 continue
@@ -137,7 +137,7 @@ class Logic:
             given = self.draft.variables.get(key)
             self.draft.note(f"{block.directive.place} asks for the variable {key}: --environment {key}=VALUE sets it.")
         elif question == "if-opt":
-            given = (seen.get(key) or [None])[-1]
+            given = seen[key][-1] if key in seen else None
         else:
             test = {"if-dir": os.path.isdir, "if-file": os.path.isfile, "if-exists": os.path.exists}.get(question)
             given, equals = (value if test and test(value) else None), ""

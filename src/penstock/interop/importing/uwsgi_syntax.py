@@ -108,7 +108,7 @@ def read_json(text: str, shown: str, section: str) -> Iterator[Option]:
     except RecursionError as error:
         raise wrong(Place(shown, 1), 1, "it is nested too deeply") from error
     pairs = next((value for name, value in content if name == section), None) if is_table(content) else None
-    if not is_table(pairs):
+    if pairs is None or not is_table(pairs):
         raise wrong(Place(shown, 1), 1, f'expected an object with "{section}" in it')
     position = 0
     for name, value in pairs:
