@@ -87,3 +87,8 @@ def test_a_value_that_penstock_does_not_take_leaves_the_default(capsys, tmp_path
     imported = import_text(capsys, tmp_path, "g.py", "workers = 5000\nbind = 'no:such:port'\n")
     assert imported.config().workers == "auto"
     assert set(imported.verdicts.values()) == {"not supported"}
+
+
+def test_the_environment_of_the_project_is_a_setting_and_no_variable(capsys, tmp_path):
+    config = import_text(capsys, tmp_path, "g.py", "raw_env = ['DJANGO_ENV=production', 'A=1']\n").config()
+    assert (config.env, config.environment) == ("production", {"A": "1"})

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar
 
 from penstock import secrets
-from penstock.config import read_default
+from penstock.config import DJANGO_ENV, read_default
 from penstock.settings import BY_NAME
 
 # What can become of a directive, in the order in which a person has to care.
@@ -130,6 +130,9 @@ class Draft:
         setting = BY_NAME[name]
         try:
             read = setting.kind.read(value, base)
+            if name == "environment" and DJANGO_ENV in read:
+                # A setting of its own: penstock.toml refuses it as a mere variable.
+                site.settings["env"] = BY_NAME["env"].kind.read(read.pop(DJANGO_ENV), base)
         except ValueError as error:
             shown = setting.kind.quote(value)
             self.find(directive, UNSUPPORTED, f"{name} cannot be {shown}: {error}; the default is taken")
