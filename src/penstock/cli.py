@@ -242,7 +242,11 @@ def add_check_options(parser: argparse.ArgumentParser) -> None:
 def add_import_options(parser: argparse.ArgumentParser) -> None:
     """What `penstock import` is asked."""
     parser.add_argument("files", nargs="+", metavar="FILE", help="gunicorn.conf.py, uwsgi.ini, an Apache site, ...")
-    parser.add_argument("--kind", metavar="KIND", help="what the files are (default: what they look like)")
+    parser.add_argument(
+        "--kind",
+        metavar="KIND",
+        help="apache, dockerfile, gunicorn, procfile, systemd or uwsgi (default: what they look like)",
+    )
     parser.add_argument("--output", metavar="FILE", default="penstock.toml", help="default: penstock.toml")
     parser.add_argument("--report", metavar="FILE", default="-", help="the report; - is standard output (default)")
     parser.add_argument(
