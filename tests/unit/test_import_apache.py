@@ -69,6 +69,7 @@ def test_the_same_site_with_and_without_tls_is_one(capsys, tmp_path):
         ("Require all denied", {"provider": "none", "deny": ["0.0.0.0/0", "::/0"]}),
         ("Require ip 10.1 192.0.2.7", {"provider": "none", "allow": ["10.1.0.0/16", "192.0.2.7/32"]}),
         ("Order deny,allow\nDeny from all\nAllow from 10.0.0.0/8", {"provider": "none", "allow": ["10.0.0.0/8"]}),
+        ("Require ldap-user x\nAllow from 10.0.0.0/8", {"provider": "none", "deny": ["0.0.0.0/0", "::/0"]}),
         ("Deny from all", {"provider": "none", "deny": ["0.0.0.0/0", "::/0"]}),
         (
             "AuthType Basic\nAuthUserFile /etc/shop.htpasswd\nRequire user anna ben",

@@ -48,7 +48,7 @@ class Rules:
         self.groups: list[str] = []
         self.allow: list[str] = []
         self.deny: list[str] = []
-        self.wants_user = self.is_open = self.is_closed = self.wants_all = False
+        self.wants_user = self.is_open = self.is_closed = self.wants_all = self.denies_all = False
 
     def find(self, node: Node, verdict: str, note: str) -> None:
         """Reports."""
@@ -69,7 +69,8 @@ def read_guard(section: Node, children: list[Node], root: str) -> Guard:
     if mixes:
         rules.find(section, CHANGED, "an address of allow AND a user are wanted now; either was enough")
     table: dict[str, Any] = {}
-    if rules.is_closed:
+    # `Deny from all` beside `Allow from` means: only these.
+    if rules.is_closed or (rules.denies_all and not rules.allow):
         table = {"provider": "none", "deny": EVERYBODY}
     elif rules.wants_user and not rules.is_open:
         table = {"provider": provider_of(rules, said, root)}
@@ -174,16 +175,11 @@ def read_old(rules: Rules, node: Node) -> None:
     if [place.lower() for place in places] == ["all"]:
         if node.name == "deny":
             rules.find(node, CHANGED, "deny: nobody, unless allow names addresses")
-            if not rules.allow:
-                rules.is_closed = True
+            rules.denies_all = True
         else:
             rules.find(node, UNNEEDED, "everybody may come in unless something else says no")
     else:
-        before = len(rules.allow)
         read_addresses(rules, node, rules.allow if node.name == "allow" else rules.deny, places)
-        # `Deny from all` before it meant: only these.
-        if node.name == "allow" and len(rules.allow) > before:
-            rules.is_closed = False
 
 
 def provider_of(rules: Rules, said: dict[str, Node], root: str) -> str:
