@@ -48,7 +48,9 @@ def import_procfile(path: str, draft: Draft, site: Site, read_text: ReadText) ->
             raise ConfigurationError(f"{place}:1: expected `name: command`", "as in `web: gunicorn mysite.wsgi`")
         directive = Directive(place, line.strip())
         if find_server(words := split(process[2], place, line.find(process[2]) + 1)) < 0:
-            draft.find(directive, UNSUPPORTED, "no Gunicorn or uWSGI: keep this line")
+            setting = "release" if process[1] == "release" else "processes"
+            note = f"no Gunicorn or uWSGI: keep this line, or let Penstock run it ({setting})"
+            draft.find(directive, UNSUPPORTED, note)
             continue
         import_command(Command(directive, words, os.path.dirname(path), draft.variables), draft, site, read_text)
         draft.note(f"The line {process[1]} of {shown} is now: `{process[1]}: penstock serve{rest_of(words)}`.")
