@@ -40,7 +40,7 @@ def virtual_host(deployment: Deployment) -> Iterator[str]:
         yield from alias(folder)
     yield ""
     yield "ProxyPreserveHost On"
-    yield 'RequestHeader set X-Forwarded-Proto expr=%{REQUEST_SCHEME}'
+    yield "RequestHeader set X-Forwarded-Proto expr=%{REQUEST_SCHEME}"
     yield "RequestHeader unset X-Forwarded-Host early"
     yield "RequestHeader unset Forwarded"
     yield "ProxyAddHeaders Off"

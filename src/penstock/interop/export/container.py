@@ -32,5 +32,5 @@ def state_notes(deployment: Deployment) -> list[str]:
         return told
     return [
         *told,
-        "forwarded_allow: no proxy in front is believed until PENSTOCK_FORWARDED_ALLOW names its network, as in 10.0.0.0/8",
+        "forwarded_allow: no proxy in front is believed until PENSTOCK_FORWARDED_ALLOW names its network (10.0.0.0/8)",
     ]

@@ -7,7 +7,6 @@ what is missing for a live site is a note. The values of secrets never come in h
 import json
 import os
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +15,6 @@ from penstock import app, capacity
 from penstock.config import Config, read_default
 from penstock.django.adoption import Project, settings_sources
 from penstock.django.discovery import url_path
-from penstock.django.project import VARIABLE
 from penstock.errors import PenstockError
 from penstock.kinds import Listing
 from penstock.secrets import MASK, show
@@ -293,4 +291,3 @@ REASONS = {
     "static": "a server in front, or WhiteNoise, has to serve files",
     "min_body_rate": "a slow client keeps what serves it busy: keep a server in front",
 }
-

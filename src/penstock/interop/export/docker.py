@@ -43,7 +43,8 @@ def own_state(deployment: Deployment) -> list[str]:
     """The directories of the project that it writes to, as seen from the project."""
     places = [*deployment.data, *(folder.root for folder in (*deployment.folders, *deployment.guarded))]
     inside = [os.path.relpath(place, deployment.directory) for place in places]
-    return sorted({place for place in inside if not place.startswith(os.pardir) and place != os.curdir})
+    own = {place for place in inside if not place.startswith(os.pardir) and place != os.curdir}
+    return sorted(place for place in own if not any(place.startswith(f"{other}{os.sep}") for other in own))
 
 
 def dockerfile(deployment: Deployment) -> Iterator[str]:
@@ -74,7 +75,9 @@ def dockerfile(deployment: Deployment) -> Iterator[str]:
         )
     yield f"USER {USER}"
     yield f"EXPOSE {PORT}"
-    check = f"import urllib.request; urllib.request.urlopen('http://127.0.0.1:{PORT}{health_path(deployment)}', timeout=3)"
+    check = (
+        f"import urllib.request; urllib.request.urlopen('http://127.0.0.1:{PORT}{health_path(deployment)}', timeout=3)"
+    )
     yield "HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \\"
     yield f"  CMD {json.dumps(['python', '-c', check])}"
     yield f"CMD {json.dumps(serve_command(deployment))}"

@@ -9,12 +9,13 @@ from penstock.interop.export.deployment import Deployment, Exported, unsaid
 NAME = "gunicorn.conf.py"
 # Its own limit; ours may be larger.
 LONGEST_LINE = 8190
-SAID = frozenset(
-    "bind backlog workers threads timeout graceful_timeout max_requests max_requests_jitter max_connections "
-    "keep_alive_timeout max_request_line max_fields forwarded_allow proxy_protocol access_log access_log_format "
-    "error_log log_level pid_file statsd statsd_prefix user group umask preload python_path reload temp_dir "
-    "django_static static_max_age".split()
-)
+# The settings that it carries over, or has a note for.
+SAID = """
+bind backlog workers threads timeout graceful_timeout max_requests max_requests_jitter max_connections
+keep_alive_timeout max_request_line max_fields forwarded_allow proxy_protocol access_log access_log_format
+error_log log_level pid_file statsd statsd_prefix user group umask preload python_path reload temp_dir
+django_static static_max_age
+"""
 
 
 def export(deployment: Deployment) -> Exported:
@@ -66,7 +67,7 @@ def export(deployment: Deployment) -> Exported:
         lines.append(f"umask = 0o{config.umask}")
     return Exported(
         {NAME: "\n".join(lines) + "\n"},
-        [*notes(deployment, low, high), *unsaid(deployment, SAID, "Gunicorn")],
+        [*notes(deployment, low, high), *unsaid(deployment, SAID.split(), "Gunicorn")],
         [f"gunicorn --config {NAME}"],
     )
 
@@ -77,7 +78,9 @@ def notes(deployment: Deployment, low: int, high: int) -> list[str]:
     told = []
     served = [folder.url for folder in (*deployment.folders, *deployment.guarded)]
     if served:
-        told.append(f"Gunicorn serves no files: {', '.join(served)} need nginx (`penstock export nginx`) or WhiteNoise")
+        told.append(
+            f"Gunicorn serves no files: {', '.join(served)} need nginx (`penstock export nginx`) or WhiteNoise"
+        )
     if config.timeout:
         told.append("timeout: Gunicorn watches the worker's own loop, so a view that hangs in a thread is not ended")
     if low != high and config.workers != "auto":
@@ -87,7 +90,9 @@ def notes(deployment: Deployment, low: int, high: int) -> list[str]:
     if any(one.startswith("fd://") and not one[5:].isdigit() for one in config.bind):
         told.append("bind: Gunicorn knows sockets from systemd by number only, as in fd://3")
     if config.access_log and config.access_log_format == "json":
-        told.append("access_log_format: Gunicorn writes JSON with a logger_class of your own; combined lines are written")
+        told.append(
+            "access_log_format: Gunicorn writes JSON with a logger_class of your own; combined lines are written"
+        )
     if deployment.secrets:
         told.append(f"secrets are not written: set {', '.join(deployment.secrets)} where Gunicorn is started")
     return told

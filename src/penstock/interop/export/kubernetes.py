@@ -29,7 +29,13 @@ def export(deployment: Deployment) -> Exported:
 
 def manifests(deployment: Deployment) -> list[str]:
     """One text for each object."""
-    return [config_map(deployment), workload(deployment), service(deployment), ingress(deployment), *scaling(deployment)]
+    return [
+        config_map(deployment),
+        workload(deployment),
+        service(deployment),
+        ingress(deployment),
+        *scaling(deployment),
+    ]
 
 
 def quoted(text: object) -> str:
@@ -61,7 +67,7 @@ def forwarded_allow(deployment: Deployment) -> str:
 
 def secret(deployment: Deployment) -> str:
     """The secrets, to be filled in. Never committed."""
-    lines = "".join(f"  {name}: \"\"  # fill in\n" for name in deployment.secrets)
+    lines = "".join(f'  {name}: ""  # fill in\n' for name in deployment.secrets)
     return f"""\
 # Do not commit this file.
 apiVersion: v1

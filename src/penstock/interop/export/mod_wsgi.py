@@ -1,9 +1,10 @@
-"""An Apache site with mod_wsgi in daemon mode: the application, the public files, and HTTP Basic against Django's users.
+"""An Apache site with mod_wsgi in daemon mode: the application, the files, and HTTP Basic against Django's users.
 
 The WSGI file sets the variables that Apache cannot give a daemon process. What only some may see keeps its guard, also
 where Apache serves the file itself.
 """
 
+import json
 import math
 import os
 import re
@@ -14,11 +15,12 @@ from typing import Any
 
 from penstock.interop.export.deployment import Deployment, Exported, Folder, unsaid
 
-SAID = frozenset(
-    "bind backlog workers threads timeout graceful_timeout queue_timeout max_requests max_body user group umask "
-    "python_path static static_max_age django_static auth allow deny access_log access_log_format error_log "
-    "forwarded_allow preload mounts".split()
-)
+# The settings that it carries over, or has a note for.
+SAID = """
+bind backlog workers threads timeout graceful_timeout queue_timeout max_requests max_body user group umask
+python_path static static_max_age django_static auth allow deny access_log access_log_format error_log
+forwarded_allow preload mounts
+"""
 # A name with a hash, as ManifestStaticFilesStorage makes them.
 HASHED = r"\.[0-9a-f]{12}\."
 
@@ -31,7 +33,7 @@ def export(deployment: Deployment) -> Exported:
         files[f"{name}-users.wsgi"] = users_script(deployment)
     return Exported(
         files,
-        [*notes(deployment), *unsaid(deployment, SAID, "mod_wsgi")],
+        [*notes(deployment), *unsaid(deployment, SAID.split(), "mod_wsgi")],
         [
             f"put {', '.join(sorted(set(files) - {f'{name}.conf'}))} into {deployment.directory}",
             f"put {name}.conf into /etc/apache2/sites-available",
@@ -57,7 +59,7 @@ def virtual_host(deployment: Deployment) -> Iterator[str]:
     yield f"LimitRequestBody {config.max_body}"
     yield ""
     yield f"WSGIDaemonProcess {name} {' '.join(daemon_options(deployment))}"
-    yield f"WSGIScriptAlias / \"{os.path.join(deployment.directory, f'{name}.wsgi')}\" " + (
+    yield f'WSGIScriptAlias / "{os.path.join(deployment.directory, f"{name}.wsgi")}" ' + (
         f"process-group={name} application-group=%{{GLOBAL}}"
     )
     yield "WSGIPassAuthorization On"
@@ -220,20 +222,19 @@ def script(deployment: Deployment) -> str:
     return (
         f'"""What Apache calls for {deployment.name}. It was made by `penstock export mod_wsgi`."""\n\n'
         f"{preamble(deployment)}"
-        f"from {deployment.module} import {attribute}{alias}  # noqa: E402, F401\n"
-        + (f"\n{last}" if last else "")
+        f"from {deployment.module} import {attribute}{alias}  # noqa: E402, F401\n" + (f"\n{last}" if last else "")
     )
 
 
 def users_script(deployment: Deployment) -> str:
     """Django's users and groups. Apache runs it in its own processes, so it finds the project by itself."""
     paths = [path for path in dict.fromkeys(deployment.modules) if path]
-    places = "".join(f"sys.path.insert(0, {path!r})\n" for path in paths)
+    places = "".join(f"sys.path.insert(0, {json.dumps(path)})\n" for path in paths)
     return (
         f'"""Who may come in at {deployment.name}: Django\'s users and groups."""\n\n'
         "import site\nimport sys\n\n"
         f"{places}"
-        f"site.addsitedir({sysconfig.get_path('purelib')!r})\n\n"
+        f"site.addsitedir({json.dumps(sysconfig.get_path('purelib'))})\n\n"
         f"{preamble(deployment)}"
         "import django  # noqa: E402\n\n"
         "django.setup()\n\n"
@@ -243,7 +244,9 @@ def users_script(deployment: Deployment) -> str:
 
 def preamble(deployment: Deployment) -> str:
     """The lines that set variables."""
-    lines = "".join(f"os.environ[{name!r}] = {value!r}\n" for name, value in deployment.variables.items())
+    lines = "".join(
+        f"os.environ[{json.dumps(name)}] = {json.dumps(value)}\n" for name, value in deployment.variables.items()
+    )
     return f"import os\n\n{lines}\n" if lines else ""
 
 
@@ -259,7 +262,9 @@ def notes(deployment: Deployment) -> list[str]:
         told.append(f"secrets are not written: the settings must find {', '.join(deployment.secrets)} in a file")
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     if sys.prefix != sys.base_prefix and not is_systems_python():
-        told.append(f"mod_wsgi must be built for Python {version}, as {sys.prefix} is: `pip install mod_wsgi` does that")
+        told.append(
+            f"mod_wsgi must be built for Python {version}, as {sys.prefix} is: `pip install mod_wsgi` does that"
+        )
     for guard in config.auth:
         name = guard["provider"]
         if name not in ("django", "none") and not name.startswith("htpasswd:") and not name.startswith("/"):

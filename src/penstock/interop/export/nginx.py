@@ -27,7 +27,9 @@ def upstream(deployment: Deployment) -> str:
     servers = "".join(f"    server {address(one)};\n" for one in config.bind if not one.startswith("fd://"))
     keep_alive = ""
     if deployment.wishes.protocol == "http" and config.keep_alive_timeout:
-        keep_alive = f"    keepalive 16;\n    keepalive_timeout {max(1, int(config.keep_alive_timeout * IDLE_SHARE))}s;\n"
+        keep_alive = (
+            f"    keepalive 16;\n    keepalive_timeout {max(1, int(config.keep_alive_timeout * IDLE_SHARE))}s;\n"
+        )
     return f"upstream {deployment.name} {{\n{servers}{keep_alive}}}\n"
 
 
@@ -117,7 +119,9 @@ def notes(deployment: Deployment) -> list[str]:
     config, wishes = deployment.config, deployment.wishes
     told = forwarded_notes(deployment, "nginx")
     if config.proxy_protocol and wishes.protocol == "http":
-        told.append("proxy_protocol: nginx speaks no PROXY protocol to HTTP servers, so switch it off, or take haproxy")
+        told.append(
+            "proxy_protocol: nginx speaks no PROXY protocol to HTTP servers, so switch it off, or take haproxy"
+        )
     if wishes.files == "proxy":
         told += [
             f"{folder.url} is left to what is behind: only some may see its files" for folder in deployment.guarded
@@ -132,7 +136,10 @@ def forwarded_notes(deployment: Deployment, who: str) -> list[str]:
     if deployment.wishes.protocol == "uwsgi":
         return []
     trusted = set(deployment.config.forwarded_allow)
-    kinds = {"unix" if one.startswith("unix:") else address(one).rpartition(":")[0].strip("[]") for one in deployment.config.bind}
+    kinds = {
+        "unix" if one.startswith("unix:") else address(one).rpartition(":")[0].strip("[]")
+        for one in deployment.config.bind
+    }
     missing = sorted(kind for kind in kinds if not trusted & {kind, "*", f"{kind}/32", f"{kind}/128"} and kind != "fd")
     return [
         f"forwarded_allow does not name {one}: where {who} comes from there, its fields are dropped; add its address"

@@ -33,7 +33,9 @@ def service(deployment: Deployment, sockets: list[str]) -> str:
     """The service."""
     config, name = deployment.config, deployment.name
     penstock = program()
-    words = [word for word in deployment.serve if not word.startswith(("--bind=", "--control=", "--user=", "--group="))]
+    words = [
+        word for word in deployment.serve if not word.startswith(("--bind=", "--control=", "--user=", "--group="))
+    ]
     if sockets:
         words.append("--bind=fd://web")
     words.append(f"--control=/run/{name}/control")
@@ -51,6 +53,7 @@ def service(deployment: Deployment, sockets: list[str]) -> str:
         *([f"Group={config.group}"] if config.group else []),
         f"WorkingDirectory={deployment.directory}",
         f"RuntimeDirectory={name}",
+        *(f"Environment={quoted(f'{key}={value}')}" for key, value in deployment.inherited.items()),
         *(f"LoadCredential={secret}:/etc/{name}/{secret}" for secret in config.secrets),
         *([f"EnvironmentFile=-/etc/{name}.env"] if deployment.secrets else []),
         f"ExecStart={' '.join(map(quoted, [penstock, 'serve', *words]))}",
@@ -122,7 +125,7 @@ def quoted(word: str) -> str:
 def user_of(deployment: Deployment) -> str:
     """Who runs it: the user of the configuration, or whose the project is; "" for root."""
     if deployment.config.user:
-        return deployment.config.user
+        return str(deployment.config.user)
     owner = os.stat(deployment.directory).st_uid
     try:
         return pwd.getpwuid(owner).pw_name if owner else ""
@@ -151,7 +154,9 @@ def notes(deployment: Deployment) -> list[str]:
     if not user_of(deployment):
         told.append("the project is root's own and no user is set: name one with --user, or it runs as root")
     if deployment.secrets:
-        told.append(f"secrets are not written: {', '.join(deployment.secrets)} may stand in /etc/{deployment.name}.env")
+        told.append(
+            f"secrets are not written: {', '.join(deployment.secrets)} may stand in /etc/{deployment.name}.env"
+        )
     if config.secrets:
         told.append(f"each of {', '.join(config.secrets)} is a file in /etc/{deployment.name} that only root may read")
     return told

@@ -1,4 +1,4 @@
-"""uwsgi.ini: the application, and the public files. Listens with HTTP itself, or with the uwsgi protocol for a proxy."""
+"""An .ini file of uWSGI: the application and the public files, over HTTP or, behind a proxy, the uwsgi protocol."""
 
 import math
 import sys
@@ -7,11 +7,12 @@ from penstock.interop.export.deployment import Deployment, Exported, unsaid
 
 # Its largest; it has room for a whole head in one piece.
 LARGEST_BUFFER = 65535
-SAID = frozenset(
-    "bind backlog workers threads timeout graceful_timeout max_requests max_requests_jitter max_lifetime max_memory "
-    "max_memory_hard max_head max_body body_memory access_log access_log_format error_log pid_file user group umask "
-    "preload python_path static static_max_age django_static mounts forwarded_allow".split()
-)
+# The settings that it carries over, or has a note for.
+SAID = """
+bind backlog workers threads timeout graceful_timeout max_requests max_requests_jitter max_lifetime max_memory
+max_memory_hard max_head max_body body_memory access_log access_log_format error_log pid_file user group umask
+preload python_path static static_max_age django_static mounts forwarded_allow
+"""
 
 
 def export(deployment: Deployment) -> Exported:
@@ -65,7 +66,7 @@ def export(deployment: Deployment) -> Exported:
     lines = [f"# uwsgi --ini {name}", "[uwsgi]", *(f"{key} = {value}" for key, value in pairs if value not in ("", 0))]
     return Exported(
         {name: "\n".join(lines) + "\n"},
-        [*notes(deployment), *unsaid(deployment, SAID, "uWSGI")],
+        [*notes(deployment), *unsaid(deployment, SAID.split(), "uWSGI")],
         [f"uwsgi --ini {name}"],
     )
 
@@ -77,7 +78,10 @@ def applications(deployment: Deployment) -> list[tuple[str, object]]:
     mounts = {"/": deployment.target, **deployment.config.mounts}
     return [
         ("manage-script-name", "true"),
-        *(("mount", f"{url}={target if ':' in target else f'{target}:application'}") for url, target in mounts.items()),
+        *(
+            ("mount", f"{url}={target if ':' in target else f'{target}:application'}")
+            for url, target in mounts.items()
+        ),
     ]
 
 
@@ -91,7 +95,9 @@ def notes(deployment: Deployment) -> list[str]:
     config = deployment.config
     told = []
     if deployment.wishes.protocol == "http":
-        told.append("keep_alive_timeout: uWSGI's http-socket closes after each response; behind nginx use --protocol uwsgi")
+        told.append(
+            "keep_alive_timeout: uWSGI's http-socket closes after each response; behind nginx use --protocol uwsgi"
+        )
     if config.timeout:
         told.append("timeout: uWSGI's harakiri kills the whole worker, and with it the requests of its other threads")
     if config.backlog > 128:
@@ -102,9 +108,12 @@ def notes(deployment: Deployment) -> list[str]:
         told.append(f"max_head: uWSGI reads heads of {LARGEST_BUFFER} bytes at most")
     if config.forwarded_allow and deployment.wishes.protocol == "http":
         told.append(
-            "forwarded_allow: uWSGI believes no forwarded field, so set SECURE_PROXY_SSL_HEADER in Django behind a proxy"
+            "forwarded_allow: uWSGI believes no forwarded field, so behind a proxy Django needs SECURE_PROXY_SSL_HEADER"
         )
-    told += [f"{folder.url} is not served: its files are guarded, and uWSGI would show them to all" for folder in deployment.guarded]
+    told += [
+        f"{folder.url} is not served: its files are guarded, and uWSGI would show them to all"
+        for folder in deployment.guarded
+    ]
     if deployment.secrets:
         told.append(f"secrets are not written: set {', '.join(deployment.secrets)} where uWSGI is started")
     if any(one.startswith("fd://") for one in config.bind):
