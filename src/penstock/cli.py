@@ -255,8 +255,8 @@ def add_export(commands: Any, formatter: type[argparse.HelpFormatter], is_asked:
     exporting = commands.add_parser(
         "export",
         help="write the files of nginx, systemd, Docker, Kubernetes, Gunicorn and others",
-        description="Says in another program's files what `penstock serve` with the same arguments would serve, and on "
-        "standard error what they cannot say. Prints them, unless --write names a directory.",
+        description="Says in another program's files what `penstock serve` with the same arguments would serve, and "
+        "on standard error what they cannot say. Prints them, unless --write names a directory.",
         formatter_class=formatter,
         allow_abbrev=False,
     )
@@ -425,9 +425,8 @@ def export(options: dict[str, Any]) -> int:
     from penstock.interop.export.command import Asked, Colours, run  # noqa: PLC0415
     from penstock.interop.export.deployment import Wishes  # noqa: PLC0415
 
-    asked, wishes = (
-        kind(**{name: options.pop(name) for name in kind._fields if name in options}) for kind in (Asked, Wishes)
-    )
+    asked = Asked(**{name: options.pop(name) for name in Asked._fields if name in options})
+    wishes = Wishes(**{name: options.pop(name) for name in Wishes._fields if name in options})
     config = load(options, os.environ, working_directory())
     return run(config, os.environ, asked, wishes, Colours(log.has_colour(1), log.has_colour(2)))
 

@@ -7,7 +7,7 @@ what is missing for a live site is a note. The values of secrets never come in h
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from penstock import app, capacity
 from penstock.config import Config, read_default
 from penstock.django.adoption import Project, settings_sources
 from penstock.django.discovery import url_path
+from penstock.django.project import INHERITED
 from penstock.errors import PenstockError
 from penstock.kinds import Listing
 from penstock.secrets import MASK, show
@@ -22,6 +23,8 @@ from penstock.settings import TABLE, Setting
 
 # Names of this machine, and of every machine.
 OWN_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]", "::1", ".localhost", "*"})
+# Variables that say nothing about the site.
+OF_EVERY_SHELL = frozenset({"HOME", "PATH", "PWD", "SHELL", "TERM", "USER"})
 
 
 class Folder(NamedTuple):
@@ -64,6 +67,7 @@ class Deployment(NamedTuple):
     modules: list[str]  # directories to look for modules in
     settings: str  # Django's settings module; "" without Django
     variables: dict[str, str]  # what the site's processes need, without secrets
+    inherited: dict[str, str]  # those of them that only this shell has set
     secrets: list[str]  # names of variables whose values are not told
     hosts: list[str]  # that the public knows, as in ALLOWED_HOSTS
     folders: list[Folder]  # static and media files, those that everybody may see
@@ -107,6 +111,7 @@ class Exported(NamedTuple):
 
 def gather(config: Config, environment: Mapping[str, str], wishes: Wishes) -> Deployment:
     """Looks at the project, and makes this process one of the site's. Raises PenstockError."""
+    real = dict(environment)
     found = app.find(config, environment)
     app.enter(found, config)
     django = read_django(found, config) if found.settings else Files([], [], [], [])
@@ -114,7 +119,7 @@ def gather(config: Config, environment: Mapping[str, str], wishes: Wishes) -> De
     folders = [Folder(url, root, int(config.static_max_age), True) for url, root in config.static.items()]
     folders += [folder for folder in django.folders if folder.url not in config.static]
     guarded = [folder for folder in folders if is_guarded(folder.url, config)]
-    variables, secrets = variables_of(found, config)
+    variables, inherited, secrets = variables_of(found, config, real)
     refuse_odd_names([found.directory, *(folder.root for folder in folders), *config.protected.values()])
     return Deployment(
         config=config,
@@ -125,14 +130,15 @@ def gather(config: Config, environment: Mapping[str, str], wishes: Wishes) -> De
         attribute=attribute,
         modules=[*config.python_path, found.path],
         settings=found.settings,
-        variables=variables,
+        variables=variables | inherited,
+        inherited=inherited,
         secrets=secrets,
         hosts=[host for host in django.hosts if host not in OWN_HOSTS],
         folders=[folder for folder in folders if folder not in guarded],
         guarded=guarded,
         protected=[Folder(url, root) for url, root in config.protected.items()],
         data=django.data,
-        serve=list(serve_words(config, found.directory)),
+        serve=list(serve_words(config, found)),
         notes=django.notes,
     )
 
@@ -166,19 +172,21 @@ def name_of(found: app.Found, module: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "site"
 
 
-def variables_of(found: app.Found, config: Config) -> tuple[dict[str, str], list[str]]:
-    """The variables that the project is given here, and the names of those that are secret.
+def variables_of(
+    found: app.Found, config: Config, real: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, str], list[str]]:
+    """The variables that the project is given here, those of the shell, and the names of secret ones.
 
-    To them belong those that the settings read and that sound secret, whoever sets them.
+    To the last belong those that the settings read and that sound secret, whoever sets them.
     """
     shown = {name: variable.show(name) for name, variable in found.variables.items()}
     plain = {name: value for name, value in shown.items() if value == found.variables[name].value}
     secrets = {*config.secrets, *(name for name in shown if name not in plain)}
-    if found.settings:
-        project = Project(Path(found.directory), found.settings)
-        for source in settings_sources(project).values():
-            secrets |= {variable.name for variable in source.variables() if is_secret(variable.name)}
-    return plain, sorted(secrets)
+    sources = settings_sources(Project(Path(found.directory), found.settings)) if found.settings else {}
+    read = {variable.name for source in sources.values() for variable in source.variables()} - OF_EVERY_SHELL
+    secrets |= {name for name in read if is_secret(name)}
+    inherited = {name: real[name] for name in sorted(read - secrets - set(plain)) if name in real}
+    return plain, inherited, sorted(secrets)
 
 
 def is_secret(name: str) -> bool:
@@ -226,8 +234,11 @@ def is_guarded(url: str, config: Config) -> bool:
     return any(url.startswith(path) or path.startswith(url) for path in paths)
 
 
-def serve_words(config: Config, directory: str) -> Iterator[str]:
-    """What `penstock serve` must be told, in `directory`, to be the same: what came by flag or by variable."""
+def serve_words(config: Config, found: app.Found) -> Iterator[str]:
+    """What `penstock serve` must be told, where it works, to be the same: what came by flag or by variable."""
+    directory = found.directory
+    if found.settings_origin == INHERITED:
+        yield f"--settings={found.settings}"
     usual = [os.path.join(home, "penstock.toml") for home in (config.directory, directory)]
     if config.file and config.file not in usual:
         yield f"--config={config.file}"
@@ -255,7 +266,7 @@ def texts(setting: Setting, value: Any) -> list[str]:
     return [json.dumps(value) if isinstance(value, list) else setting.kind.show(value)]
 
 
-def unsaid(deployment: Deployment, said: Mapping[str, str] | frozenset[str], who: str) -> list[str]:
+def unsaid(deployment: Deployment, said: Collection[str], who: str) -> list[str]:
     """A sentence for each setting that somebody has chosen, and that another server knows nothing of.
 
     `said` names the settings that the export carries over, or explains itself.

@@ -108,7 +108,7 @@ def notes(deployment: Deployment) -> list[str]:
         told.append(f"max_head: uWSGI reads heads of {LARGEST_BUFFER} bytes at most")
     if config.forwarded_allow and deployment.wishes.protocol == "http":
         told.append(
-            "forwarded_allow: uWSGI believes no forwarded field, so behind a proxy Django needs SECURE_PROXY_SSL_HEADER"
+            "forwarded_allow: uWSGI believes no forwarded field, so behind one Django needs SECURE_PROXY_SSL_HEADER"
         )
     told += [
         f"{folder.url} is not served: its files are guarded, and uWSGI would show them to all"
