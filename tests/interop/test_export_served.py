@@ -1,0 +1,199 @@
+"""The example, exported, and started with exactly the exported files: every server gives the same answers."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import apache_server
+import haproxy_server
+import nginx_server
+import pytest
+from exported import LIVE, Visitor, export, new_library
+from foreign_server import SCRIPTS, free_port, running
+from interop_project import give_away
+from PIL import Image
+
+READY = r"worker \d+ \(pid \d+\) is ready"
+
+
+class Chain:
+    """What serves the example: the servers that are started, with the files that were exported for them."""
+
+    def __init__(self, library: Path, place: Path, servers: ExitStack) -> None:
+        self.library, self.place, self.servers = library, place, servers
+        self.port = free_port()
+        self.socket = f"unix:{place}/site.sock"
+
+    def export(self, kind: str, *arguments: str, to: Path | None = None) -> None:
+        export(self.library, kind, *arguments, to=to or self.place)
+
+    def run(self, ready: str, *command: str | Path) -> None:
+        self.servers.enter_context(running(command, self.place, ready, LIVE))
+
+    def penstock(self, *arguments: str) -> None:
+        self.servers.enter_context(
+            running([SCRIPTS / "penstock", "serve", "--workers=1", *arguments], self.library, READY, LIVE)
+        )
+
+    def nginx(self, *arguments: str) -> None:
+        self.export("nginx", f"--listen=127.0.0.1:{self.port}", f"--bind={self.socket}", *arguments)
+        self.servers.enter_context(nginx_server.start(self.place / "library.nginx.conf"))
+
+
+def nginx_and_penstock(chain: Chain) -> None:
+    chain.penstock(f"--bind={chain.socket}")
+    chain.nginx()
+
+
+def nginx_with_files_and_penstock(chain: Chain) -> None:
+    chain.penstock(f"--bind={chain.socket}")
+    chain.nginx("--files=proxy")
+
+
+def nginx_and_gunicorn(chain: Chain) -> None:
+    chain.export("gunicorn", f"--bind={chain.socket}", "--workers=1")
+    chain.run("Booting worker", SCRIPTS / "gunicorn", "--config", "gunicorn.conf.py", "--no-control-socket")
+    chain.nginx("--files=proxy")
+
+
+def nginx_and_uwsgi(chain: Chain) -> None:
+    chain.export("uwsgi", f"--bind={chain.socket}", "--workers=1", "--protocol=uwsgi")
+    chain.run("spawned uWSGI worker", SCRIPTS / "uwsgi", "--ini", "library.uwsgi.ini")
+    chain.nginx("--files=proxy", "--protocol=uwsgi")
+
+
+def apache_and_penstock(chain: Chain) -> None:
+    bind = f"127.0.0.1:{free_port()}"
+    chain.penstock(f"--bind={bind}")
+    chain.export("apache", f"--listen=127.0.0.1:{chain.port}", f"--bind={bind}")
+    chain.servers.enter_context(apache_server.start_site(chain.place / "library.conf", chain.port))
+
+
+def haproxy_and_penstock(chain: Chain) -> None:
+    chain.penstock(f"--bind={chain.socket}", "--proxy-protocol")
+    chain.export("haproxy", f"--listen=127.0.0.1:{chain.port}", f"--bind={chain.socket}", "--proxy-protocol")
+    chain.servers.enter_context(haproxy_server.start(chain.place / "haproxy.cfg"))
+
+
+def mod_wsgi(chain: Chain) -> None:
+    chain.export("mod_wsgi", f"--listen=127.0.0.1:{chain.port}", "--workers=1", to=chain.library)
+    give_away(chain.library)
+    chain.servers.enter_context(apache_server.start_site(chain.library / "library.conf", chain.port))
+
+
+def uwsgi(chain: Chain) -> None:
+    chain.export("uwsgi", f"--bind=127.0.0.1:{chain.port}", "--workers=1")
+    chain.run("spawned uWSGI worker", SCRIPTS / "uwsgi", "--ini", "library.uwsgi.ini")
+
+
+def procfile(chain: Chain) -> None:
+    chain.export("procfile", "--workers=1")
+    line = re.search(r"(?m)^web: (.*)$", (chain.place / "Procfile").read_text())[1]
+    shell = ["sh", "-c", f"cd {chain.library} && PORT={chain.port} PATH={SCRIPTS}:$PATH exec {line}"]
+    chain.run(READY, *shell)
+
+
+CHAINS = (
+    nginx_and_penstock,
+    nginx_with_files_and_penstock,
+    nginx_and_gunicorn,
+    nginx_and_uwsgi,
+    apache_and_penstock,
+    haproxy_and_penstock,
+    mod_wsgi,
+    uwsgi,
+    procfile,
+)
+# These know nothing of [[site.auth]], and say so when they are exported.
+WITHOUT_GUARDS = ("nginx_and_gunicorn", "nginx_and_uwsgi", "uwsgi")
+
+
+@contextmanager
+def started(chain) -> Iterator[str]:
+    """Runs a chain; yields its address."""
+    with new_library() as library, TemporaryDirectory(prefix="export-") as place, ExitStack() as servers:
+        os.chmod(place, 0o755)
+        links = Chain(library, Path(place), servers)
+        chain(links)
+        yield f"http://127.0.0.1:{links.port}"
+
+
+@pytest.fixture(scope="module", params=CHAINS, ids=[chain.__name__ for chain in CHAINS])
+def address(request) -> Iterator[str]:
+    with started(request.param) as found:
+        yield found
+
+
+@pytest.fixture
+def visitor(address) -> Visitor:
+    return Visitor(address)
+
+
+@pytest.fixture
+def member(visitor) -> Visitor:
+    visitor.post_form("/accounts/login/", {"username": "librarian", "password": "library"}).raise_for_status()
+    return visitor
+
+
+def test_a_page_is_shown(visitor):
+    link = re.search(r'href="(/books/\d+/)"[^§]*?<strong>Walden', visitor.get("/?q=walden").text)[1]
+    assert "Henry David Thoreau, 1854" in visitor.get(link).text
+
+
+def test_a_page_that_does_not_exist_is_djangos_404(visitor):
+    answer = visitor.get("/books/999/")
+    assert (answer.status_code, answer.headers["X-Frame-Options"]) == (404, "DENY")
+
+
+def test_a_form_without_its_csrf_token_is_refused(visitor):
+    assert visitor.post("/books/add/", data={"title": "Emma"}).status_code == 403
+
+
+def test_somebody_logs_in(member):
+    assert "librarian" in member.get("/").text
+
+
+def test_an_upload_is_served_from_media(visitor):
+    picture = BytesIO()
+    Image.effect_noise((300, 300), 90).save(picture, "PNG")
+    book = {"title": "Emma", "author": "Jane Austen", "year": "1815", "summary": "She means well."}
+    page = visitor.post_form("/books/add/", book, {"cover": ("emma.png", picture.getvalue(), "image/png")})
+    assert "“Emma” is on the shelf." in page.text
+    if "gunicorn" not in visitor.address:
+        cover = visitor.get(re.search(r'src="(/media/covers/[^"]+)"', page.text)[1])
+        assert (cover.headers["Content-Type"], cover.content) == ("image/png", picture.getvalue())
+
+
+def test_a_static_file_is_sent_once(visitor):
+    style = re.search(r'href="(/static/catalogue/style\.[0-9a-f]{12}\.css)"', visitor.get("/").text)[1]
+    answer = visitor.get(style)
+    assert (answer.status_code, answer.headers["Content-Type"].partition(";")[0]) == (200, "text/css")
+    since = {"If-Modified-Since": answer.headers["Last-Modified"]}
+    assert visitor.get(style, headers=since).status_code == 304
+
+
+def test_a_protected_file_is_for_members(member, address):
+    assert "/accounts/login/" in Visitor(address).get("/books/1/notes/").url
+    answer = member.get("/books/1/notes/")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Disposition"].startswith("attachment")
+    assert answer.content
+    assert Visitor(address).get("/protected/walden.txt").status_code == 404
+
+
+def test_a_guarded_path_asks_for_a_user_of_the_group(visitor, request):
+    if any(f"[{name}]" in request.node.name for name in WITHOUT_GUARDS):
+        assert visitor.get("/catalogue.csv").status_code == 200
+        return
+    assert visitor.get("/catalogue.csv").headers["WWW-Authenticate"].startswith("Basic")
+    statuses = [
+        visitor.get("/catalogue.csv", auth=one).status_code
+        for one in (("librarian", "wrong"), ("reader", "reader"), ("librarian", "library"))
+    ]
+    assert statuses[0] == 401
+    assert statuses[1] in (401, 403)
+    assert statuses[2] == 200
