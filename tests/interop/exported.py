@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import requests
 from foreign_server import PATIENCE, SCRIPTS
 from interop_project import manage
+from requests.adapters import HTTPAdapter
 
 CHECKOUT = Path(__file__).parents[2]
 LIVE = {"DJANGO_DEBUG": "0"}
@@ -61,13 +62,21 @@ def export(
     )
 
 
+class Anew(HTTPAdapter):
+    """A connection for each request, redirects too: uWSGI closes its own without saying so."""
+
+    def send(self, *arguments, **options):
+        self.poolmanager.clear()
+        return super().send(*arguments, **options)
+
+
 class Visitor(requests.Session):
-    """One visitor of a site: keeps cookies, and a connection for no longer than one request."""
+    """One visitor of a site: keeps cookies, and no connection."""
 
     def __init__(self, address: str) -> None:
         super().__init__()
         self.address = address
-        self.headers["Connection"] = "close"
+        self.mount("http://", Anew())
 
     def request(self, method, path, **options):
         return super().request(method, self.address + path, **{"timeout": PATIENCE} | options)

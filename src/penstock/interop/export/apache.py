@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from penstock.interop.export.deployment import Deployment, Exported
-from penstock.interop.export.mod_wsgi import alias, server_names
+from penstock.interop.export.mod_wsgi import alias, dotfiles, server_names
 from penstock.interop.export.nginx import address, forwarded_notes, patience
 
 
@@ -38,6 +38,7 @@ def virtual_host(deployment: Deployment) -> Iterator[str]:
     yield f"LimitRequestBody {config.max_body}"
     for folder in deployment.public_folders:
         yield from alias(folder)
+    yield from dotfiles(deployment.public_folders)
     yield ""
     yield "ProxyPreserveHost On"
     yield "RequestHeader set X-Forwarded-Proto expr=%{REQUEST_SCHEME}"

@@ -34,8 +34,7 @@ class Colours(NamedTuple):
 def run(config: Config, environment: Mapping[str, str], asked: Asked, wishes: Wishes, colours: Colours) -> int:
     """Does it; 1 when --diff shows something. Raises PenstockError."""
     check(asked, wishes)
-    directory = Path(os.path.relpath(asked.write or "."))
-    place = directory.absolute()  # looking at the project changes the working directory
+    place = Path(os.path.abspath(asked.write or "."))  # now: looking at the project changes the working directory
     deployment = gather(config, environment, wishes)
     exported = export(asked.kind, deployment)
     status = 0

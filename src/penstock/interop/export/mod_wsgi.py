@@ -79,6 +79,7 @@ def virtual_host(deployment: Deployment) -> Iterator[str]:
     # Where several match, Apache takes the last: the longest path comes last.
     for guard in sorted(config.auth, key=lambda guard: len(guard["path"])):
         yield from location(deployment, guard)
+    yield from dotfiles([*deployment.folders, *deployment.guarded])
 
 
 def server_names(deployment: Deployment) -> Iterator[str]:
@@ -142,16 +143,21 @@ def alias(folder: Folder) -> Iterator[str]:
         yield "        </FilesMatch>"
     yield "    </IfModule>"
     yield "</Directory>"
-    yield f'<LocationMatch "^{folder.url}(.*/)?\\.">'
-    yield "    AuthMerging Off"
-    yield "    Require all denied"
-    yield "</LocationMatch>"
+
+
+def dotfiles(folders: list[Folder]) -> Iterator[str]:
+    """Nobody sees a name that begins with a dot. Apache takes the last rule that matches, so this comes last."""
+    if folders:
+        yield ""
+        yield f'<LocationMatch "^({"|".join(folder.url for folder in folders)})(.*/)?\\.">'
+        yield "    AuthMerging Off"
+        yield "    Require all denied"
+        yield "</LocationMatch>"
 
 
 def location(deployment: Deployment, guard: dict[str, Any]) -> Iterator[str]:
     """Who may come in below a path."""
     config = deployment.config
-    # Without the slash at the end Apache's path covers what is below, and nothing that only begins like it.
     yield ""
     yield f'<Location "{guard["path"]}">'
     rules = addresses([*config.allow, *guard["allow"]], [*config.deny, *guard["deny"]])

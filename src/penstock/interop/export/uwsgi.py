@@ -40,7 +40,6 @@ def export(deployment: Deployment) -> Exported:
         ("buffer-size", min(config.max_head, LARGEST_BUFFER)),
         ("limit-post", config.max_body),
         ("post-buffering", max(1, config.body_memory)),
-        ("wsgi-manage-chunked-input", "true"),
         ("worker-reload-mercy", math.ceil(config.graceful_timeout)),
         ("harakiri", math.ceil(config.timeout)),
         ("max-requests", config.max_requests),
@@ -56,11 +55,6 @@ def export(deployment: Deployment) -> Exported:
         ("logto", config.error_log.removeprefix("-")),
         *([] if config.access_log else [("disable-logging", "true")]),
         *(("static-map", f"{folder.url.rstrip('/')}={folder.root}") for folder in deployment.folders),
-        *(
-            ("static-expires-uri", f"^{folder.url}.*\\.[0-9a-f]{{12}}\\. 31536000")
-            for folder in deployment.folders
-            if folder.has_hashes
-        ),
     ]
     name = f"{deployment.name}.uwsgi.ini"
     lines = [f"# uwsgi --ini {name}", "[uwsgi]", *(f"{key} = {value}" for key, value in pairs if value not in ("", 0))]
@@ -94,7 +88,10 @@ def notes(deployment: Deployment) -> list[str]:
     """What means something else there."""
     config = deployment.config
     told = []
+    if deployment.folders:
+        told.append("static_max_age: uWSGI sends files without Cache-Control, those with a hash in their name too")
     if deployment.wishes.protocol == "http":
+        told.append("uWSGI has no CONTENT_LENGTH for bodies in chunks, so Django reads none: keep a proxy in front")
         told.append(
             "keep_alive_timeout: uWSGI's http-socket closes after each response; behind nginx use --protocol uwsgi"
         )
