@@ -47,17 +47,14 @@ User.objects.create_user("reader", password="reader")
 """
 
 
-def export(
-    project: Path, kind: str, *arguments: str, to: Path, **environment: str
-) -> subprocess.CompletedProcess[str]:
+def export(project: Path, kind: str, *arguments: str, to: Path, **environment: str) -> None:
     """Has the files of a kind written into `to`. CalledProcessError when that fails."""
-    return subprocess.run(
+    subprocess.run(
         [SCRIPTS / "penstock", "export", kind, "--write", to, *arguments],
         cwd=project,
-        env=os.environ | LIVE | environment,
+        env=os.environ | environment,
         check=True,
         capture_output=True,
-        text=True,
         timeout=60,
     )
 

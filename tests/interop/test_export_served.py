@@ -1,4 +1,4 @@
-"""The example, exported, and started with exactly the exported files: every server gives the same answers."""
+"""Projects, exported, and started with exactly the exported files: every server gives the same answers."""
 
 import os
 import re
@@ -14,34 +14,36 @@ import nginx_server
 import pytest
 from exported import LIVE, Visitor, export, new_library
 from foreign_server import SCRIPTS, free_port, running
-from interop_project import give_away
+from interop_project import give_away, manage
 from PIL import Image
 
+PRODUCTION = {"DJANGO_ENV": "production", "SECRET_KEY": "a-key-of-production-" * 3, "USE_HTTPS": "0"}
 READY = r"worker \d+ \(pid \d+\) is ready"
 
 
 class Chain:
-    """What serves the example: the servers that are started, with the files that were exported for them."""
+    """What serves a project: the servers that are started, with the files that were exported for them."""
 
-    def __init__(self, library: Path, place: Path, servers: ExitStack) -> None:
-        self.library, self.place, self.servers = library, place, servers
+    def __init__(self, project: Path, variables: dict[str, str], place: Path, servers: ExitStack) -> None:
+        self.project, self.variables, self.place, self.servers = project, variables, place, servers
+        self.name = project.name
         self.port = free_port()
         self.socket = f"unix:{place}/site.sock"
 
     def export(self, kind: str, *arguments: str, to: Path | None = None) -> None:
-        export(self.library, kind, *arguments, to=to or self.place)
+        export(self.project, kind, *arguments, to=to or self.place, **self.variables)
 
     def run(self, ready: str, *command: str | Path, **environment: str) -> None:
-        self.servers.enter_context(running(command, self.place, ready, LIVE | environment))
+        self.servers.enter_context(running(command, self.place, ready, self.variables | environment))
 
     def penstock(self, *arguments: str) -> None:
         self.servers.enter_context(
-            running([SCRIPTS / "penstock", "serve", "--workers=1", *arguments], self.library, READY, LIVE)
+            running([SCRIPTS / "penstock", "serve", "--workers=1", *arguments], self.project, READY, self.variables)
         )
 
     def nginx(self, *arguments: str) -> None:
         self.export("nginx", f"--listen=127.0.0.1:{self.port}", f"--bind={self.socket}", *arguments)
-        self.servers.enter_context(nginx_server.start(self.place / "library.nginx.conf"))
+        self.servers.enter_context(nginx_server.start(self.place / f"{self.name}.nginx.conf"))
 
 
 def nginx_and_penstock(chain: Chain) -> None:
@@ -62,7 +64,7 @@ def nginx_and_gunicorn(chain: Chain) -> None:
 
 def nginx_and_uwsgi(chain: Chain) -> None:
     chain.export("uwsgi", f"--bind={chain.socket}", "--workers=1", "--protocol=uwsgi")
-    chain.run("spawned uWSGI worker", SCRIPTS / "uwsgi", "--ini", "library.uwsgi.ini")
+    chain.run("spawned uWSGI worker", SCRIPTS / "uwsgi", "--ini", f"{chain.name}.uwsgi.ini")
     chain.nginx("--files=proxy", "--protocol=uwsgi")
 
 
@@ -70,7 +72,7 @@ def apache_and_penstock(chain: Chain) -> None:
     bind = f"127.0.0.1:{free_port()}"
     chain.penstock(f"--bind={bind}")
     chain.export("apache", f"--listen=127.0.0.1:{chain.port}", f"--bind={bind}")
-    chain.servers.enter_context(apache_server.start_site(chain.place / "library.conf", chain.port))
+    chain.servers.enter_context(apache_server.start_site(chain.place / f"{chain.name}.conf", chain.port))
 
 
 def haproxy_and_penstock(chain: Chain) -> None:
@@ -80,21 +82,23 @@ def haproxy_and_penstock(chain: Chain) -> None:
 
 
 def mod_wsgi(chain: Chain) -> None:
-    chain.export("mod_wsgi", f"--listen=127.0.0.1:{chain.port}", "--workers=1", to=chain.library)
-    give_away(chain.library)
-    chain.servers.enter_context(apache_server.start_site(chain.library / "library.conf", chain.port))
+    chain.export("mod_wsgi", f"--listen=127.0.0.1:{chain.port}", "--workers=1", to=chain.project)
+    give_away(chain.project)
+    chain.servers.enter_context(
+        apache_server.start_site(chain.project / f"{chain.name}.conf", chain.port, **chain.variables)
+    )
 
 
 def uwsgi(chain: Chain) -> None:
     chain.export("uwsgi", f"--bind=127.0.0.1:{chain.port}", "--workers=1")
-    chain.run("spawned uWSGI worker", SCRIPTS / "uwsgi", "--ini", "library.uwsgi.ini")
+    chain.run("spawned uWSGI worker", SCRIPTS / "uwsgi", "--ini", f"{chain.name}.uwsgi.ini")
 
 
 def procfile(chain: Chain) -> None:
     chain.export("procfile", "--workers=1")
     line = re.search(r"(?m)^web: (.*)$", (chain.place / "Procfile").read_text())[1]
     path = f"{SCRIPTS}:{os.environ['PATH']}"
-    chain.run(READY, "sh", "-c", f"cd {chain.library} && exec {line}", PATH=path, PORT=str(chain.port))
+    chain.run(READY, "sh", "-c", f"cd {chain.project} && exec {line}", PATH=path, PORT=str(chain.port))
 
 
 CHAINS = (
@@ -113,18 +117,18 @@ WITHOUT_GUARDS = ("nginx_and_gunicorn", "nginx_and_uwsgi", "uwsgi")
 
 
 @contextmanager
-def started(chain) -> Iterator[str]:
+def started(chain, project: Path, variables: dict[str, str]) -> Iterator[str]:
     """Runs a chain; yields its address."""
-    with new_library() as library, TemporaryDirectory(prefix="export-") as place, ExitStack() as servers:
+    with TemporaryDirectory(prefix="export-") as place, ExitStack() as servers:
         os.chmod(place, 0o755)
-        links = Chain(library, Path(place), servers)
+        links = Chain(project, variables, Path(place), servers)
         chain(links)
         yield f"http://127.0.0.1:{links.port}"
 
 
 @pytest.fixture(scope="module", params=CHAINS, ids=[chain.__name__ for chain in CHAINS])
 def address(request) -> Iterator[str]:
-    with started(request.param) as found:
+    with new_library() as library, started(request.param, library, LIVE) as found:
         yield found
 
 
@@ -196,3 +200,14 @@ def test_a_guarded_path_asks_for_a_user_of_the_group(visitor, request):
     assert statuses[0] == 401
     assert statuses[1] in (401, 403)
     assert statuses[2] == 200
+
+
+@pytest.mark.parametrize("chain", [nginx_with_files_and_penstock, nginx_and_gunicorn, nginx_and_uwsgi, mod_wsgi])
+def test_a_new_project_is_served_as_in_production(project, chain):
+    for command in ("migrate", "collectstatic"):
+        manage(project, command, "--no-input", **PRODUCTION)
+    with started(chain, project, PRODUCTION) as address:
+        page = Visitor(address).get("/").text
+        assert "It works" in page
+        style = Visitor(address).get(re.search(r'href="(/static/site\.[0-9a-f]{12}\.css)"', page)[1])
+        assert style.headers["Content-Type"].partition(";")[0] == "text/css"
