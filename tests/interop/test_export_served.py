@@ -2,6 +2,8 @@
 
 import os
 import re
+import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from io import BytesIO
@@ -18,6 +20,18 @@ from interop_project import give_away, manage
 from PIL import Image
 
 PRODUCTION = {"DJANGO_ENV": "production", "SECRET_KEY": "a-key-of-production-" * 3, "USE_HTTPS": "0"}
+# Does what systemd does before it executes a service: the socket is 3, has a name, and is meant for this process.
+AS_SYSTEMD = """
+import os, socket, sys
+directory, address, *words = sys.argv[1:]
+host, _, port = address.rpartition(":")
+listener = socket.create_server((host, int(port)))
+os.dup2(listener.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "web"}
+os.chdir(directory)
+os.execv(words[0], words)
+"""
 READY = r"worker \d+ \(pid \d+\) is ready"
 
 
@@ -101,6 +115,16 @@ def procfile(chain: Chain) -> None:
     chain.run(READY, "sh", "-c", f"cd {chain.project} && exec {line}", PATH=path, PORT=str(chain.port))
 
 
+def systemd(chain: Chain) -> None:
+    chain.export("systemd", f"--bind=127.0.0.1:{chain.port}", "--workers=1")
+    service, socket = ((chain.place / f"{chain.name}.{kind}").read_text() for kind in ("service", "socket"))
+    address = re.search(r"ListenStream=(.*)", socket)[1]
+    variables = [f"Environment={name}={value}" for name, value in LIVE.items()]
+    assert [line for line in service.splitlines() if line.startswith("Environment=")] == variables
+    words = shlex.split(re.search(r"ExecStart=(.*)", service)[1])
+    chain.run(READY, sys.executable, "-c", AS_SYSTEMD, chain.project, address, *words)
+
+
 CHAINS = (
     nginx_and_penstock,
     nginx_with_files_and_penstock,
@@ -111,6 +135,7 @@ CHAINS = (
     mod_wsgi,
     uwsgi,
     procfile,
+    systemd,
 )
 # These know nothing of [[site.auth]], and say so when they are exported.
 WITHOUT_GUARDS = ("nginx_and_gunicorn", "nginx_and_uwsgi", "uwsgi")
