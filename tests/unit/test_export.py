@@ -206,10 +206,24 @@ def test_a_unit_waits_longer_than_requests_may_take(deploy):
 
 
 @pytest.mark.parametrize(
-    ("word", "expected"), [("plain", "plain"), ("two words", '"two words"'), ("100%", "100%%"), ("$x", "$$x")]
+    ("word", "expected"),
+    [
+        ("plain", "plain"),
+        ("two words", '"two words"'),
+        ("100%", "100%%"),
+        ("$x", "$$x"),
+        ('{"a": 1}', r'"{\"a\": 1}"'),
+    ],
 )
 def test_words_are_quoted_as_systemd_has_it(word, expected):
     assert systemd.quoted(word) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("a.b:1", "a.b:1"), ("", '""'), ("a b", '"a b"'), ('$x"', r'"\$x\""')]
+)
+def test_values_are_quoted_as_docker_has_it(value, expected):
+    assert docker.quoted(value) == expected
 
 
 def test_an_image_gets_no_secret_and_no_state(deploy, tmp_path):

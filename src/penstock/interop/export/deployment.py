@@ -120,6 +120,13 @@ def gather(config: Config, environment: Mapping[str, str], wishes: Wishes) -> De
     folders += [folder for folder in django.folders if folder.url not in config.static]
     guarded = [folder for folder in folders if is_guarded(folder.url, config)]
     variables, inherited, secrets = variables_of(found, config, real)
+    odd = sorted(name for name, value in (variables | inherited).items() if re.search(r"[\x00-\x1f\x7f]", value))
+    for name in odd:
+        django.notes.append(
+            f"{name} is not written, because there are line breaks or tabs in it: set it there yourself"
+        )
+        variables.pop(name, None)
+        inherited.pop(name, None)
     refuse_odd_names([found.directory, *(folder.root for folder in folders), *config.protected.values()])
     return Deployment(
         config=config,
@@ -186,7 +193,9 @@ def variables_of(
     read = {variable.name for source in sources.values() for variable in source.variables()} - OF_EVERY_SHELL
     secrets |= {name for name in read if is_secret(name)}
     inherited = {name: real[name] for name in sorted(read - secrets - set(plain)) if name in real}
-    return plain, inherited, sorted(secrets)
+    # A value may be secret by what it looks like, as a URL with a password in it is.
+    secrets |= {name for name, value in inherited.items() if show(name, value) != value}
+    return plain, {name: value for name, value in inherited.items() if name not in secrets}, sorted(secrets)
 
 
 def is_secret(name: str) -> bool:

@@ -61,9 +61,8 @@ def dockerfile(deployment: Deployment) -> Iterator[str]:
     yield f"FROM python:{version}-slim"
     yield f"RUN useradd --uid {USER} --user-group --no-create-home --home-dir /site site"
     yield "ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1"
-    variables = {name: value for name, value in deployment.variables.items() if re.fullmatch(r"[\w.,:/@+-]*", value)}
-    for name, value in variables.items():
-        yield f"ENV {name}={value}"
+    for name, value in deployment.variables.items():
+        yield f"ENV {name}={quoted(value)}"
     yield "WORKDIR /site"
     yield "COPY --from=packages /venv /venv"
     yield "COPY . ."
@@ -81,6 +80,11 @@ def dockerfile(deployment: Deployment) -> Iterator[str]:
     yield "HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \\"
     yield f"  CMD {json.dumps(['python', '-c', check])}"
     yield f"CMD {json.dumps(serve_command(deployment))}"
+
+
+def quoted(value: str) -> str:
+    """A value of ENV, where $ means a variable."""
+    return value if re.fullmatch(r"[\w.,:/@+-]+", value) else '"' + re.sub(r'([\\"$])', r"\\\1", value) + '"'
 
 
 def install(directory: Path) -> Iterator[str]:

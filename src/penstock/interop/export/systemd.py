@@ -53,7 +53,7 @@ def service(deployment: Deployment, sockets: list[str]) -> str:
         *([f"Group={config.group}"] if config.group else []),
         f"WorkingDirectory={deployment.directory}",
         f"RuntimeDirectory={name}",
-        *(f"Environment={quoted(f'{key}={value}')}" for key, value in deployment.inherited.items()),
+        *(f"Environment={one_word(f'{key}={value}')}" for key, value in deployment.inherited.items()),
         *(f"LoadCredential={secret}:/etc/{name}/{secret}" for secret in config.secrets),
         *([f"EnvironmentFile=-/etc/{name}.env"] if deployment.secrets else []),
         f"ExecStart={' '.join(map(quoted, [penstock, 'serve', *words]))}",
@@ -117,9 +117,16 @@ def program() -> str:
 
 
 def quoted(word: str) -> str:
-    """A word of ExecStart=, where % and $ mean something."""
-    plain = word.replace("%", "%%").replace("$", "$$")
-    return f'"{plain}"' if set(plain) & set(" '\"\\;") and '"' not in plain else plain.replace('"', '\\"')
+    """A word of ExecStart=, where $ means a variable."""
+    return one_word(word.replace("$", "$$"))
+
+
+def one_word(text: str) -> str:
+    """A text that systemd reads as one word, without specifiers."""
+    plain = text.replace("%", "%%")
+    if not set(plain) & set(" '\"\\;"):
+        return plain
+    return '"' + plain.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def user_of(deployment: Deployment) -> str:

@@ -31,7 +31,7 @@ def export(deployment: Deployment) -> Exported:
         ("chdir", deployment.directory),
         ("virtualenv", sys.prefix if sys.prefix != sys.base_prefix else ""),
         *(("pythonpath", path) for path in dict.fromkeys(deployment.modules) if path),
-        *(("env", f"{name}={value}") for name, value in deployment.variables.items()),
+        *(("env", f"{name}={value.replace('%', '%%')}") for name, value in deployment.variables.items()),
         *applications(deployment),
         *((socket, one.removeprefix("unix:")) for one in config.bind),
         ("listen", config.backlog),
