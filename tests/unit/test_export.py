@@ -59,6 +59,12 @@ def test_files_are_printed_below_their_names(plain_site, capsys):
     assert (conf["wsgi_app"], conf["workers"], conf["chdir"]) == ("shop:application", 3, str(plain_site))
 
 
+def test_the_attribute_is_the_one_that_the_module_has(plain_site, capsys):
+    plain_site.joinpath("page.py").write_text("def app(environ, start_response): ...\n")
+    assert main(["export", "gunicorn", "page"]) == 0
+    assert 'wsgi_app = "page:app"' in capsys.readouterr().out
+
+
 def test_what_gunicorn_cannot_say_is_told_with_the_reason(plain_site, capsys):
     assert main(["export", "gunicorn", "shop:application", "--queue-timeout=9s"]) == 0
     assert (

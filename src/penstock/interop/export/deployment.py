@@ -161,9 +161,10 @@ def refuse_odd_names(paths: list[str]) -> None:
 
 
 def application_of(found: app.Found) -> tuple[str, str]:
-    """The module and the attribute that any server could be told."""
+    """The module and the attribute that any server could be told. Imports a module to see which name it has."""
     if found.module:
-        return found.module, (found.attribute or "application") + ("()" if found.is_factory else "")
+        attribute = found.attribute or app.import_application(found.module, "", False)[1]
+        return found.module, attribute + ("()" if found.is_factory else "")
     from django.conf import settings  # noqa: PLC0415 (only with Django)
 
     if not settings.WSGI_APPLICATION:
@@ -230,8 +231,9 @@ def read_django(found: app.Found, config: Config) -> Files:
         if wants_files and media not in (None, "/"):
             folders.append(Folder(media, data[0], int(config.static_max_age)))
     for database in settings.DATABASES.values():
-        if str(database.get("ENGINE", "")).endswith("sqlite3") and database.get("NAME"):
-            data.append(os.path.dirname(os.path.abspath(database["NAME"])))
+        name = str(database.get("NAME") or ":memory:")
+        if str(database.get("ENGINE", "")).endswith("sqlite3") and not name.startswith((":memory:", "file:")):
+            data.append(os.path.dirname(os.path.abspath(name)))
     return Files(folders, hosts, sorted(set(data)), notes)
 
 
