@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from penstock.interop.export.deployment import Deployment, Exported
 from penstock.interop.export.mod_wsgi import alias, dotfiles, server_names
-from penstock.interop.export.nginx import address, forwarded_notes, patience
+from penstock.interop.export.nginx import IDLE_SHARE, address, forwarded_notes, patience
 
 
 def export(deployment: Deployment) -> Exported:
@@ -51,5 +51,5 @@ def virtual_host(deployment: Deployment) -> Iterator[str]:
     bind = place(deployment)
     target = f"{bind}|http://{deployment.name}/" if bind.startswith("unix:") else f"http://{bind}/"
     # Apache would otherwise reuse a connection that Penstock is about to close.
-    ttl = max(1, int(config.keep_alive_timeout * 0.8))
+    ttl = max(1, int(config.keep_alive_timeout * IDLE_SHARE))
     yield f'ProxyPass "/" "{target}" ttl={ttl} timeout={patience(deployment)}'

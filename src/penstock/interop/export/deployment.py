@@ -23,6 +23,8 @@ from penstock.settings import TABLE, Setting
 
 # Names of this machine, and of every machine.
 OWN_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]", "::1", ".localhost", "*"})
+# A name with a hash, as ManifestStaticFilesStorage makes them.
+HASHED = r"\.[0-9a-f]{12}\."
 # Variables that say nothing about the site.
 OF_EVERY_SHELL = frozenset({"HOME", "PATH", "PWD", "SHELL", "TERM", "USER"})
 

@@ -13,7 +13,7 @@ import sysconfig
 from collections.abc import Iterator
 from typing import Any
 
-from penstock.interop.export.deployment import Deployment, Exported, Folder, unsaid
+from penstock.interop.export.deployment import HASHED, Deployment, Exported, Folder, unsaid
 
 # The settings that it carries over, or has a note for.
 SAID = """
@@ -21,8 +21,6 @@ bind backlog workers threads timeout graceful_timeout queue_timeout max_requests
 python_path static static_max_age django_static auth allow deny access_log access_log_format error_log
 forwarded_allow preload mounts
 """
-# A name with a hash, as ManifestStaticFilesStorage makes them.
-HASHED = r"\.[0-9a-f]{12}\."
 
 
 def export(deployment: Deployment) -> Exported:

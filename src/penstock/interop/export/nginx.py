@@ -5,12 +5,10 @@ Nothing of a client's own forwarded fields gets through, and no file that only s
 
 from collections.abc import Iterator
 
-from penstock.interop.export.deployment import Deployment, Exported, Folder
+from penstock.interop.export.deployment import HASHED, Deployment, Exported, Folder
 
 # Below Penstock's own, so that nginx closes an idle connection first.
 IDLE_SHARE = 0.8
-# A name with a hash, as ManifestStaticFilesStorage makes them.
-HASHED = r"\.[0-9a-f]{12}\."
 
 
 def export(deployment: Deployment) -> Exported:
@@ -97,7 +95,6 @@ def http(deployment: Deployment) -> Iterator[str]:
     yield "proxy_set_header X-Forwarded-Proto $scheme;"
     yield 'proxy_set_header X-Forwarded-Host "";'
     yield 'proxy_set_header Forwarded "";'
-    yield "proxy_request_buffering off;  # what is behind reads bodies whole before it calls the application"
     yield f"proxy_read_timeout {patience(deployment)}s;"
 
 
