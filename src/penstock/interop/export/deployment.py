@@ -271,12 +271,12 @@ def serve_words(config: Config, found: app.Found) -> Iterator[str]:
 
 def texts(setting: Setting, value: Any) -> list[str]:
     """The value as the words of its flag; without the secret ones."""
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and all(isinstance(text, str) for text in value.values()):
         shown = setting.kind.disclose(value)
         return [f"{name}={text}" for name, text in value.items() if shown[name] == text]
     if isinstance(setting.kind, Listing):
         return [setting.kind.item.show(item) for item in value]
-    return [json.dumps(value) if isinstance(value, list) else setting.kind.show(value)]
+    return [json.dumps(value) if isinstance(value, list | Mapping) else setting.kind.show(value)]
 
 
 def unsaid(deployment: Deployment, said: Collection[str], who: str) -> list[str]:
