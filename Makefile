@@ -72,8 +72,9 @@ apt_get = ( as=; [ "$$(id -u)" = 0 ] || { sudo -n true 2>/dev/null || exit 1; as
 
 # A command, or a file, and the package that brings it.
 SYSTEM := wrk:wrk nginx:nginx-light chromium:chromium chromedriver:chromium-driver /usr/include/ev.h:libev-dev \
-  /usr/lib/postgresql:postgresql apache2:apache2 /usr/lib/apache2/modules/mod_wsgi.so:libapache2-mod-wsgi-py3
-system-packages:  ## Install what some tests and benchmarks need: wrk, nginx, chromium, libev, PostgreSQL, Apache
+  /usr/lib/postgresql:postgresql apache2:apache2 /usr/lib/apache2/modules/mod_wsgi.so:libapache2-mod-wsgi-py3 \
+  haproxy:haproxy systemd-analyze:systemd
+system-packages:  ## Install what some tests and benchmarks need: wrk, nginx, chromium, libev, PostgreSQL, Apache, HAProxy, systemd
 	@missing=; PATH="$$PATH:/usr/sbin"; for entry in $(SYSTEM); do \
 	  command -v "$${entry%:*}" >/dev/null || test -e "$${entry%:*}" || missing="$$missing $${entry#*:}"; done; \
 	test -z "$$missing" || $(call apt_get,$$missing) || printf '%s\n' "note: not installed:$$missing." \

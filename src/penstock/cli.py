@@ -191,6 +191,7 @@ def build_parser(words: Sequence[str]) -> Parser:
     importing.set_defaults(run=import_foreign)
     add_import_options(importing)
     add_runserver(commands, formatter)
+    add_export(commands, formatter, is_asked="export" in words[:1])
     for name, (help, description) in CONTROLS.items():
         controlling = commands.add_parser(
             name, help=help, description=description, formatter_class=formatter, allow_abbrev=False
@@ -279,6 +280,29 @@ def add_runserver(commands: Any, formatter: type[argparse.HelpFormatter]) -> Non
         developing.add_argument(
             setting.flag, metavar=setting.kind.metavar, default=argparse.SUPPRESS, help=help_of(setting)
         )
+
+
+def add_export(commands: Any, formatter: type[argparse.HelpFormatter], is_asked: bool) -> None:
+    """The export: its kinds, what it does with the files, and every setting; all that only when it is asked for."""
+    exporting = commands.add_parser(
+        "export",
+        help="write the files of nginx, systemd, Docker, Kubernetes, Gunicorn and others",
+        description="Says in another program's files what `penstock serve` with the same arguments would serve, and "
+        "on standard error what they cannot say. Prints them, unless --write names a directory.",
+        formatter_class=formatter,
+        allow_abbrev=False,
+    )
+    exporting.set_defaults(run=export)
+    if not is_asked:
+        return
+    from penstock.interop.export.flags import FILES, KINDS, WISHES  # noqa: PLC0415 (serving does not pay for it)
+
+    kinds = "; ".join(f"{name}: {kind.makes}" for name, kind in KINDS.items())
+    exporting.add_argument("kind", metavar="KIND", choices=KINDS, help=kinds)
+    for flag, (metavar, choices, text) in (FILES | WISHES).items():
+        how: dict[str, Any] = {"metavar": metavar, "choices": choices} if metavar else {"action": "store_true"}
+        exporting.add_argument(flag, default=argparse.SUPPRESS, help=text, **how)
+    add_settings(exporting)
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -433,6 +457,17 @@ def import_foreign(options: Mapping[str, Any]) -> int:
     from penstock.interop.importing.command import run  # noqa: PLC0415
 
     return run(options)
+
+
+def export(options: dict[str, Any]) -> int:
+    """Says the site in another program's files."""
+    from penstock.interop.export.command import Asked, Colours, run  # noqa: PLC0415
+    from penstock.interop.export.deployment import Wishes  # noqa: PLC0415
+
+    asked = Asked(**{name: options.pop(name) for name in Asked._fields if name in options})
+    wishes = Wishes(**{name: options.pop(name) for name in Wishes._fields if name in options})
+    config = load(options, os.environ, working_directory())
+    return run(config, os.environ, asked, wishes, Colours(log.has_colour(1), log.has_colour(2)))
 
 
 def working_directory() -> str:

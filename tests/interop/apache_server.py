@@ -20,6 +20,20 @@ MODULES = Path("/usr/lib/apache2/modules")
 USER = "www-data"
 PACKAGES = sysconfig.get_path("purelib")
 PATH = f"{os.environ['PATH']}:/usr/sbin"
+LOADED = (
+    *(
+        "mpm_event",
+        "authn_core",
+        "authn_file",
+        "authz_core",
+        "authz_user",
+        "authz_host",
+        "auth_basic",
+        "alias",
+        "mime",
+    ),
+    *("env", "headers", "socache_shmcb", "ssl", "proxy", "proxy_http", "wsgi"),
+)
 
 
 def skip_unless_installed() -> None:
@@ -38,32 +52,62 @@ def start(
 
     `directives` are lines to add to the configuration.
     """
-    skip_unless_installed()
     port = free_port()
+    lines = [
+        "<Directory />\nRequire all granted\n</Directory>",
+        *([f"Alias /static/ {static}/"] if static else []),
+        f"WSGIDaemonProcess site threads=4 home={project} python-path={project}:{PACKAGES}",
+        "WSGIProcessGroup site",
+        "WSGIApplicationGroup %{GLOBAL}",
+        f"WSGIScriptAlias / {project}/{script}",
+        *directives,
+    ]
+    with (
+        prepared(port, *lines) as command,
+        running([*command, "-DFOREGROUND"], project, "resuming normal operations", environment),
+    ):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def start_site(site: Path, port: int, **environment: str) -> Iterator[None]:
+    """Serves the site of a file that could be in sites-enabled."""
+    with (
+        prepared(port, f"Include {site}") as command,
+        running([*command, "-DFOREGROUND"], site.parent, "resuming normal operations", environment),
+    ):
+        yield
+
+
+def check_site(site: Path, port: int) -> None:
+    """CalledProcessError when Apache does not take the file."""
+    with prepared(port, f"Include {site}") as command:
+        subprocess.run([*command, "-t"], check=True, timeout=60)
+
+
+@contextmanager
+def prepared(port: int, *lines: str) -> Iterator[list[str]]:
+    """The command line of an Apache that listens on the port, with these lines added to what every Apache needs."""
+    skip_unless_installed()
     with TemporaryDirectory(prefix="apache-") as place:
         os.chmod(place, 0o755)
-        modules = ("mpm_event", "authz_core", "alias", "mime", "env", "wsgi")
-        lines = [
-            f"ServerRoot {place}",
-            "ServerName localhost",
-            f"DefaultRuntimeDir {place}",
-            f"PidFile {place}/pid",
-            f"Listen 127.0.0.1:{port}",
-            *(f"LoadModule {name}_module {MODULES}/mod_{name}.so" for name in modules),
-            *([f"User {USER}", f"Group {USER}"] if not os.geteuid() else []),
-            "ErrorLog /dev/stderr",
-            "TypesConfig /etc/mime.types",
-            "<Directory />\nRequire all granted\n</Directory>",
-            *([f"Alias /static/ {static}/"] if static else []),
-            f"WSGISocketPrefix {place}/wsgi",
-            f"WSGIDaemonProcess site threads=4 home={project} python-path={project}:{PACKAGES}",
-            "WSGIProcessGroup site",
-            "WSGIApplicationGroup %{GLOBAL}",
-            f"WSGIScriptAlias / {project}/{script}",
-            *directives,
-        ]
         configuration = Path(place, "apache.conf")
-        configuration.write_text("\n".join(lines) + "\n")
-        command = [shutil.which("apache2", path=PATH), "-f", configuration, "-DFOREGROUND"]
-        with running(command, project, "resuming normal operations", environment):
-            yield f"http://127.0.0.1:{port}"
+        configuration.write_text(
+            "\n".join(
+                [
+                    f"ServerRoot {place}",
+                    "ServerName localhost",
+                    f"DefaultRuntimeDir {place}",
+                    f"PidFile {place}/pid",
+                    f"Listen 127.0.0.1:{port}",
+                    *(f"LoadModule {name}_module {MODULES}/mod_{name}.so" for name in LOADED),
+                    *([f"User {USER}", f"Group {USER}"] if not os.geteuid() else []),
+                    "ErrorLog /dev/stderr",
+                    "TypesConfig /etc/mime.types",
+                    f"WSGISocketPrefix {place}/wsgi",
+                    *lines,
+                    "",
+                ]
+            )
+        )
+        yield [str(shutil.which("apache2", path=PATH)), "-f", str(configuration)]

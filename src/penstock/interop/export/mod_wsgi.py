@@ -1,0 +1,284 @@
+"""An Apache site with mod_wsgi in daemon mode: the application, the files, and HTTP Basic against Django's users.
+
+The WSGI file sets the variables that Apache cannot give a daemon process. What only some may see keeps its guard, also
+where Apache serves the file itself.
+"""
+
+import json
+import math
+import os
+import re
+import sys
+import sysconfig
+from collections.abc import Iterator
+from typing import Any
+
+from penstock.interop.export.deployment import HASHED, Deployment, Exported, Folder, unsaid
+
+# The settings that it carries over, or has a note for.
+SAID = """
+bind backlog workers threads timeout graceful_timeout queue_timeout max_requests max_body user group umask
+python_path static static_max_age django_static auth allow deny access_log access_log_format error_log
+forwarded_allow preload mounts
+"""
+
+
+def export(deployment: Deployment) -> Exported:
+    """The site, its WSGI file and, where there are passwords, the file that knows Django's users."""
+    name = deployment.name
+    files = {f"{name}.conf": site(deployment), f"{name}.wsgi": script(deployment)}
+    if any(guard["provider"] == "django" for guard in deployment.config.auth):
+        files[f"{name}-users.wsgi"] = users_script(deployment)
+    return Exported(
+        files,
+        [*notes(deployment), *unsaid(deployment, SAID.split(), "mod_wsgi")],
+        [
+            f"put {', '.join(sorted(set(files) - {f'{name}.conf'}))} into {deployment.directory}",
+            f"put {name}.conf into /etc/apache2/sites-available",
+            f"a2enmod wsgi headers && a2ensite {name} && apache2ctl -t && systemctl reload apache2",
+        ],
+    )
+
+
+def site(deployment: Deployment) -> str:
+    """The virtual host."""
+    listen = deployment.wishes.listen or "80"
+    host = listen if ":" in listen else f"*:{listen}"
+    body = "\n".join(f"    {line}" if line else "" for line in virtual_host(deployment))
+    return f"<VirtualHost {host}>\n{body}\n</VirtualHost>\n"
+
+
+def virtual_host(deployment: Deployment) -> Iterator[str]:
+    """Its lines."""
+    config, name = deployment.config, deployment.name
+    yield from server_names(deployment)
+    if config.access_log:
+        yield f'CustomLog "{"/dev/stdout" if config.access_log == "-" else config.access_log}" combined'
+    yield f"LimitRequestBody {config.max_body}"
+    yield ""
+    yield f"WSGIDaemonProcess {name} {' '.join(daemon_options(deployment))}"
+    yield f'WSGIScriptAlias / "{os.path.join(deployment.directory, f"{name}.wsgi")}" ' + (
+        f"process-group={name} application-group=%{{GLOBAL}}"
+    )
+    yield "WSGIPassAuthorization On"
+    yield f'<Directory "{deployment.directory}">'
+    yield f'    <Files "{name}.wsgi">'
+    yield "        Require all granted"
+    yield "    </Files>"
+    yield "</Directory>"
+    for folder in (*deployment.folders, *deployment.guarded):
+        yield from alias(folder)
+    if config.allow or config.deny:
+        yield ""
+        yield '<Location "/">'
+        yield "    AuthMerging Off"
+        yield from (f"    {line}" for line in require_all(addresses(config.allow, config.deny)))
+        yield "</Location>"
+    # Where several match, Apache takes the last: the longest path comes last.
+    for guard in sorted(config.auth, key=lambda guard: len(guard["path"])):
+        yield from location(deployment, guard)
+    yield from dotfiles([*deployment.folders, *deployment.guarded])
+
+
+def server_names(deployment: Deployment) -> Iterator[str]:
+    """The hosts that the public knows."""
+    names = ["*" + host if host.startswith(".") else host for host in deployment.hosts]
+    first = next((one for one in names if "*" not in one), names[0].lstrip("*.") if names else "")
+    yield f"ServerName {first}" if first else "# ServerName example.com: ALLOWED_HOSTS names no public host"
+    for other in names:
+        if other != first:
+            yield f"ServerAlias {other}"
+
+
+def daemon_options(deployment: Deployment) -> Iterator[str]:
+    """How the application's processes run."""
+    config = deployment.config
+    yield f"processes={deployment.workers[1]}"
+    yield f"threads={deployment.threads}"
+    yield f'home="{deployment.directory}"'
+    paths = [path for path in dict.fromkeys(deployment.modules) if path]
+    if sys.prefix != sys.base_prefix:
+        if is_systems_python():
+            yield f'python-home="{sys.prefix}"'
+        else:
+            paths.append(sysconfig.get_path("purelib"))
+    yield f'python-path="{":".join(paths)}"'
+    if config.user:
+        yield f"user={config.user}"
+    if config.group:
+        yield f"group={config.group}"
+    if config.umask:
+        yield f"umask=0{config.umask}"
+    yield "display-name=%{GROUP}"
+    yield "lang=C.UTF-8 locale=C.UTF-8"
+    yield f"listen-backlog={config.backlog}"
+    yield f"queue-timeout={math.ceil(config.queue_timeout)}"
+    if config.timeout:
+        yield f"request-timeout={math.ceil(config.timeout)}"
+    if config.max_requests:
+        yield f"maximum-requests={config.max_requests}"
+    yield f"graceful-timeout={math.ceil(config.graceful_timeout)}"
+
+
+def is_systems_python() -> bool:
+    """Whether the virtual environment is one of the Python that Debian's mod_wsgi is linked to."""
+    return sys.base_prefix == "/usr"
+
+
+def alias(folder: Folder) -> Iterator[str]:
+    """Files that Apache serves itself. The guard of a location is above what is granted here."""
+    yield ""
+    yield f'Alias "{folder.url}" "{folder.root}/"'
+    yield f'<Directory "{folder.root}">'
+    yield "    Options None"
+    yield "    AllowOverride None"
+    yield "    Require all granted"
+    yield "    <IfModule headers_module>"
+    yield f'        Header set Cache-Control "max-age={folder.max_age}"'
+    if folder.has_hashes:
+        yield f'        <FilesMatch "{HASHED}">'
+        yield '            Header set Cache-Control "public, max-age=31536000, immutable"'
+        yield "        </FilesMatch>"
+    yield "    </IfModule>"
+    yield "</Directory>"
+
+
+def dotfiles(folders: list[Folder]) -> Iterator[str]:
+    """Nobody sees a name that begins with a dot. Apache takes the last rule that matches, so this comes last."""
+    if folders:
+        yield ""
+        yield f'<LocationMatch "^({"|".join(folder.url for folder in folders)})(.*/)?\\.">'
+        yield "    AuthMerging Off"
+        yield "    Require all denied"
+        yield "</LocationMatch>"
+
+
+def location(deployment: Deployment, guard: dict[str, Any]) -> Iterator[str]:
+    """Who may come in below a path."""
+    config = deployment.config
+    yield ""
+    yield f'<Location "{guard["path"]}">'
+    rules = addresses([*config.allow, *guard["allow"]], [*config.deny, *guard["deny"]])
+    if guard["provider"] != "none":
+        if not guard["over_http"]:
+            yield "    SSLRequireSSL"
+        yield "    AuthType Basic"
+        yield f'    AuthName "{guard["realm"]}"'
+        yield from (f"    {line}" for line in provider(deployment, guard["provider"]))
+        rules += people(guard)
+    yield "    AuthMerging Off"
+    yield from (f"    {line}" for line in require_all(rules))
+    yield "</Location>"
+
+
+def provider(deployment: Deployment, name: str) -> Iterator[str]:
+    """Who knows the passwords, and the groups."""
+    kind, _, file = name.partition(":")
+    if kind == "htpasswd":
+        yield "AuthBasicProvider file"
+        yield f'AuthUserFile "{file}"'
+        return
+    path = os.path.join(deployment.directory, f"{deployment.name}-users.wsgi") if name == "django" else name
+    yield "AuthBasicProvider wsgi"
+    yield f'WSGIAuthUserScript "{path}" application-group={deployment.name}-users'
+    yield f'WSGIAuthGroupScript "{path}" application-group={deployment.name}-users'
+
+
+def people(guard: dict[str, Any]) -> list[str]:
+    """The rules about users and groups."""
+    users = [f"Require user {' '.join(quoted(guard['users']))}"] if guard["users"] else []
+    groups = [f"Require wsgi-group {' '.join(quoted([group]))}" for group in guard["groups"]]
+    if not users and not groups:
+        return ["Require valid-user"]
+    if guard["require"] == "all" or len(users + groups) == 1:
+        return users + groups
+    return ["<RequireAny>", *(f"    {line}" for line in users + groups), "</RequireAny>"]
+
+
+def quoted(names: list[str]) -> list[str]:
+    """Names that Apache reads as one word each."""
+    return [f'"{name}"' if " " in name else name for name in names]
+
+
+def addresses(allow: list[str], deny: list[str]) -> list[str]:
+    """The rules about clients; functions and unix sockets are said in the notes."""
+    allowed = [peer for peer in allow if is_address(peer)]
+    lines = [f"Require ip {' '.join(allowed)}"] if allowed else []
+    denied = [f"    Require not ip {peer}" for peer in deny if is_address(peer)]
+    return lines + (["<RequireAll>", "    Require all granted", *denied, "</RequireAll>"] if denied else [])
+
+
+def is_address(peer: str) -> bool:
+    """Whether it is a network, and neither a function nor every unix socket."""
+    return re.fullmatch(r"[0-9A-Fa-f.:]+/[0-9]+", peer) is not None
+
+
+def require_all(rules: list[str]) -> list[str]:
+    """All of the rules."""
+    return ["<RequireAll>", *(f"    {line}" for line in rules or ["Require all granted"]), "</RequireAll>"]
+
+
+def script(deployment: Deployment) -> str:
+    """The WSGI file: the variables, then the application."""
+    attribute = deployment.attribute.removesuffix("()")
+    last = f"application = {attribute}()\n" if deployment.attribute.endswith("()") else ""
+    alias = "" if last or attribute == "application" else " as application"
+    return (
+        f'"""What Apache calls for {deployment.name}. It was made by `penstock export mod_wsgi`."""\n\n'
+        f"{preamble(deployment)}"
+        f"from {deployment.module} import {attribute}{alias}  # noqa: E402, F401\n" + (f"\n{last}" if last else "")
+    )
+
+
+def users_script(deployment: Deployment) -> str:
+    """Django's users and groups. Apache runs it in its own processes, so it finds the project by itself."""
+    paths = [path for path in dict.fromkeys(deployment.modules) if path]
+    places = "".join(f"sys.path.insert(0, {json.dumps(path)})\n" for path in paths)
+    return (
+        f'"""Who may come in at {deployment.name}: Django\'s users and groups."""\n\n'
+        "import site\nimport sys\n\n"
+        f"{places}"
+        f"site.addsitedir({json.dumps(sysconfig.get_path('purelib'))})\n\n"
+        f"{preamble(deployment)}"
+        "import django  # noqa: E402\n\n"
+        "django.setup()\n\n"
+        "from django.contrib.auth.handlers.modwsgi import check_password, groups_for_user  # noqa: E402, F401\n"
+    )
+
+
+def preamble(deployment: Deployment) -> str:
+    """The lines that set variables."""
+    lines = "".join(
+        f"os.environ[{json.dumps(name)}] = {json.dumps(value)}\n" for name, value in deployment.variables.items()
+    )
+    return f"import os\n\n{lines}\n" if lines else ""
+
+
+def notes(deployment: Deployment) -> list[str]:
+    """What means something else there."""
+    config = deployment.config
+    told = ["bind: Apache listens where its own Listen lines say"]
+    if config.workers == "auto" or ".." in str(config.workers):
+        told.append(f"workers: a fixed number there, so processes={deployment.workers[1]}")
+    if config.timeout:
+        told.append("timeout: when it has passed, mod_wsgi starts the whole process anew")
+    if deployment.secrets:
+        told.append(f"secrets are not written: the settings must find {', '.join(deployment.secrets)} in a file")
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if sys.prefix != sys.base_prefix and not is_systems_python():
+        told.append(
+            f"mod_wsgi must be built for Python {version}, as {sys.prefix} is: `pip install mod_wsgi` does that"
+        )
+    for guard in config.auth:
+        name = guard["provider"]
+        if name not in ("django", "none") and not name.startswith("htpasswd:") and not name.startswith("/"):
+            told.append(f"auth {guard['path']}: mod_wsgi takes a file and no module, so put {name} into one")
+        if name.startswith("htpasswd:") and guard["groups"]:
+            told.append(f"auth {guard['path']}: groups need AuthGroupFile beside an htpasswd file")
+    odd = [peer for peer in (*config.allow, *config.deny) if not is_address(peer)]
+    odd += [peer for guard in config.auth for peer in (*guard["allow"], *guard["deny"]) if not is_address(peer)]
+    told += [f"{peer} in allow or deny has no counterpart in Apache" for peer in dict.fromkeys(odd)]
+    if config.forwarded_allow != ["127.0.0.1", "::1", "unix"]:
+        told.append("forwarded_allow: mod_remoteip's RemoteIPTrustedProxy says whom Apache believes")
+    told += [f"mounts {url}: add a WSGIScriptAlias for {target}" for url, target in config.mounts.items()]
+    return told

@@ -1,0 +1,18 @@
+"""A Procfile, for platforms that start what it says and tell the port in PORT."""
+
+import shlex
+
+from penstock.interop.export.container import HOSTS_OWN
+from penstock.interop.export.deployment import Deployment, Exported
+
+
+def export(deployment: Deployment) -> Exported:
+    """The file: web, and for Django the release phase."""
+    words = [shlex.quote(word) for word in deployment.serve if not word.startswith(HOSTS_OWN)]
+    lines = [" ".join(["web: penstock serve", *words, "--bind", "0.0.0.0:$PORT", "--access-log", "-"])]
+    told = ["forwarded_allow: name the platform's own network, so that the clients' addresses are believed"]
+    if deployment.settings:
+        lines.append("release: python manage.py migrate --no-input")
+    if deployment.secrets:
+        told.append(f"secrets are not written: the platform has to set {', '.join(deployment.secrets)}")
+    return Exported({"Procfile": "\n".join(lines) + "\n"}, told)

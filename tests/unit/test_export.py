@@ -1,0 +1,267 @@
+import json
+import re
+
+import pytest
+
+from penstock.cli import main
+from penstock.errors import PenstockError, UsageError
+from penstock.interop.export import apache, docker, files, gunicorn, mod_wsgi, nginx, systemd, uwsgi
+from penstock.interop.export.deployment import Deployment, Folder, Wishes, is_guarded, refuse_odd_names, serve_words
+from penstock.interop.export.flags import KINDS
+
+PUBLIC = Folder("/static/", "/srv/shop/static", 60, True)
+SECRET = Folder("/media/", "/srv/shop/media")
+
+
+@pytest.fixture
+def deploy(configure, tmp_path):
+    """Makes a site of these settings: one public folder, one guarded, one protected."""
+
+    def make(wishes: Wishes | None = None, /, **settings) -> Deployment:
+        return Deployment(
+            config=configure(**settings),
+            wishes=wishes or Wishes(),
+            name="shop",
+            directory=str(tmp_path),
+            module="shop.wsgi",
+            attribute="application",
+            modules=[str(tmp_path)],
+            settings="shop.settings",
+            variables={"DJANGO_SETTINGS_MODULE": "shop.settings"},
+            inherited={},
+            secrets=["SECRET_KEY"],
+            hosts=["shop.example", ".shops.example"],
+            folders=[PUBLIC],
+            guarded=[SECRET],
+            protected=[Folder("/private/", "/srv/shop/private")],
+            data=[],
+            serve=[],
+            notes=[],
+        )
+
+    return make
+
+
+@pytest.fixture
+def plain_site(own_process, tmp_path, monkeypatch):
+    """A site that is no Django project, in the working directory."""
+    tmp_path.joinpath("shop.py").write_text("def application(environ, start_response): ...\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_files_are_printed_below_their_names(plain_site, capsys):
+    assert main(["export", "gunicorn", "shop:application", "--workers=3"]) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith("# ---- gunicorn.conf.py ----\n")
+    conf: dict[str, object] = {}
+    exec(told.out, conf)
+    assert (conf["wsgi_app"], conf["workers"], conf["chdir"]) == ("shop:application", 3, str(plain_site))
+
+
+def test_the_attribute_is_the_one_that_the_module_has(plain_site, capsys):
+    plain_site.joinpath("page.py").write_text("def app(environ, start_response): ...\n")
+    assert main(["export", "gunicorn", "page"]) == 0
+    assert 'wsgi_app = "page:app"' in capsys.readouterr().out
+
+
+def test_what_gunicorn_cannot_say_is_told_with_the_reason(plain_site, capsys):
+    assert main(["export", "gunicorn", "shop:application", "--queue-timeout=9s"]) == 0
+    assert (
+        "note: queue_timeout (--queue-timeout) has no counterpart in Gunicorn: "
+        "a request waits for a thread as long as its client does\n"
+    ) in capsys.readouterr().err
+
+
+def test_an_unknown_kind_is_wrong_usage(capsys):
+    assert main(["export", "iis"]) == 2
+    assert "invalid choice: 'iis'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_exports_a_site_without_django(plain_site, capsys, kind):
+    assert main(["export", kind, "shop:application", "--write", "out"]) == 0
+    assert "is written" in capsys.readouterr().out
+    assert list(plain_site.joinpath("out").iterdir())
+
+
+def test_a_file_that_is_there_is_not_written_over_without_force(plain_site, capsys):
+    plain_site.joinpath("Procfile").write_text("web: mine\n")
+    assert main(["export", "procfile", "shop", "--write", "."]) == 2
+    assert f"error: {plain_site}/Procfile is there already, and would change" in capsys.readouterr().err
+    assert plain_site.joinpath("Procfile").read_text() == "web: mine\n"
+    assert main(["export", "procfile", "shop", "--write", ".", "--force"]) == 0
+    assert "penstock serve shop" in plain_site.joinpath("Procfile").read_text()
+
+
+def test_what_is_written_once_is_as_it_should_be(plain_site, capsys):
+    assert main(["export", "procfile", "shop", "--write", "."]) == 0
+    assert main(["export", "procfile", "shop", "--write", "."]) == 0
+    assert "Procfile is as it should be" in capsys.readouterr().out
+    assert main(["export", "procfile", "shop", "--write", ".", "--diff"]) == 0
+
+
+def test_a_diff_shows_what_would_change_and_writes_nothing(plain_site, capsys):
+    plain_site.joinpath("Procfile").write_text("web: mine\n")
+    assert main(["export", "procfile", "shop", "--diff"]) == 1
+    shown = capsys.readouterr().out
+    assert "-web: mine\n+web: penstock serve shop" in shown
+    assert plain_site.joinpath("Procfile").read_text() == "web: mine\n"
+
+
+def test_nothing_is_written_when_one_of_several_files_would_change(tmp_path):
+    tmp_path.joinpath("b").write_text("old")
+    with pytest.raises(UsageError):
+        list(files.write(tmp_path, {"a": "new", "b": "new"}, is_forced=False))
+    assert not tmp_path.joinpath("a").exists()
+
+
+@pytest.mark.parametrize(
+    "words", [["--force"], ["--listen", "0"], ["--listen", "80; }"], ["--name", "My Shop"], ["--image", "a b"]]
+)
+def test_options_that_say_nothing_are_wrong_usage(plain_site, words, capsys):
+    assert main(["export", "nginx", "shop", *words]) == 2
+    assert "hint: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ['/srv/a"b', "/srv/a\nb", "/srv/$HOME", "/srv/a;b", "/srv/{a}"])
+def test_a_directory_that_means_something_else_elsewhere_is_refused(name):
+    with pytest.raises(PenstockError):
+        refuse_odd_names([name])
+
+
+@pytest.mark.parametrize(
+    ("settings", "guarded"),
+    [
+        ({}, False),
+        ({"allow": "10.0.0.0/8"}, True),
+        ({"deny": "10.0.0.1"}, True),
+        ({"auth": [{"path": "/"}]}, True),
+        ({"auth": [{"path": "/media/reports"}]}, True),
+        ({"auth": [{"path": "/media"}]}, True),
+        ({"auth": [{"path": "/mediation"}]}, False),
+    ],
+)
+def test_files_are_guarded_when_a_rule_covers_some_of_them(configure, settings, guarded):
+    assert is_guarded("/media/", configure(**settings)) is guarded
+
+
+def test_nginx_serves_no_guarded_file_and_says_so(deploy):
+    exported = nginx.export(deploy(Wishes(files="proxy")))
+    text = exported.files["shop.nginx.conf"]
+    assert "location /static/ {" in text
+    assert "/media/" not in text
+    assert "/media/ is left to what is behind: only some may see its files" in exported.notes
+
+
+def test_nginx_says_when_penstock_would_not_believe_it(deploy):
+    assert nginx.export(deploy(bind="unix:/run/a", forwarded_allow="10.0.0.0/8")).notes
+    assert not nginx.export(deploy(bind="unix:/run/a")).notes
+
+
+def test_nginx_clears_the_fields_that_a_client_could_forge(deploy):
+    text = nginx.export(deploy()).files["shop.nginx.conf"]
+    assert 'proxy_set_header X-Forwarded-Host "";' in text
+    assert 'proxy_set_header Forwarded "";' in text
+    assert "server_name shop.example .shops.example;" in text
+
+
+def test_uwsgi_serves_no_guarded_file(deploy):
+    exported = uwsgi.export(deploy())
+    assert re.findall("static-map = (.*)", exported.files["shop.uwsgi.ini"]) == ["/static=/srv/shop/static"]
+    assert any(note.startswith("/media/ is not served") for note in exported.notes)
+
+
+def test_gunicorn_is_not_told_secrets(deploy):
+    exported = gunicorn.export(deploy())
+    assert "SECRET_KEY" not in exported.files["gunicorn.conf.py"]
+    assert "secrets are not written: set SECRET_KEY where Gunicorn is started" in exported.notes
+
+
+def test_the_site_of_mod_wsgi_asks_djangos_users(deploy):
+    rule = {"path": "/media", "groups": ["staff", "board"], "users": ["ann"], "require": "any"}
+    exported = mod_wsgi.export(deploy(auth=[rule]))
+    assert set(exported.files) == {"shop.conf", "shop.wsgi", "shop-users.wsgi"}
+    site = exported.files["shop.conf"]
+    guard = site[site.index('<Location "/media">') :]
+    assert "SSLRequireSSL" in guard
+    for line in ("Require user ann", "Require wsgi-group staff", "Require wsgi-group board", "<RequireAny>"):
+        assert line in guard
+    assert site.index("<Location ") < site.index("<LocationMatch"), "what denies dotfiles must come last"
+    for name in ("shop.wsgi", "shop-users.wsgi"):
+        compile(exported.files[name], name, "exec")
+
+
+def test_the_longest_guarded_path_comes_last_in_apache(deploy):
+    site = mod_wsgi.export(deploy(auth=[{"path": "/a/b"}, {"path": "/a"}])).files["shop.conf"]
+    assert site.index('<Location "/a">') < site.index('<Location "/a/b">')
+
+
+def test_apache_reaches_a_unix_socket(deploy):
+    text = apache.export(deploy(bind="unix:/run/shop.sock")).files["shop.conf"]
+    assert 'ProxyPass "/" "unix:/run/shop.sock|http://shop/" ' in text
+
+
+def test_a_unit_waits_longer_than_requests_may_take(deploy):
+    exported = systemd.export(deploy(graceful_timeout="90s", user="shop"))
+    service = exported.files["shop.service"]
+    assert "TimeoutStopSec=100" in service
+    assert "User=shop" in service
+    assert "--bind=fd://web" in service
+    assert "ListenStream=127.0.0.1:8000" in exported.files["shop.socket"]
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("plain", "plain"),
+        ("two words", '"two words"'),
+        ("100%", "100%%"),
+        ("$x", "$$x"),
+        ('{"a": 1}', r'"{\"a\": 1}"'),
+    ],
+)
+def test_words_are_quoted_as_systemd_has_it(word, expected):
+    assert systemd.quoted(word) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("a.b:1", "a.b:1"), ("", '""'), ("a b", '"a b"'), ('$x"', r'"\$x\""')]
+)
+def test_values_are_quoted_as_docker_has_it(value, expected):
+    assert docker.quoted(value) == expected
+
+
+def test_an_image_gets_no_secret_and_no_state(deploy, tmp_path):
+    tmp_path.joinpath("requirements.txt").write_text("Django\n")
+    deployment = deploy()._replace(data=[str(tmp_path / "var"), str(tmp_path / "var/media")])
+    exported = docker.export(deployment)
+    assert {".env", "var"} <= set(exported.files[".dockerignore"].splitlines())
+    assert "var/media" not in exported.files[".dockerignore"]
+    text = exported.files["Dockerfile"]
+    assert "COPY requirements.txt ." in text
+    assert "USER 10001" in text
+    command = json.loads(re.search("(?m)^CMD (.*)", text)[1])
+    assert command[:2] == ["penstock", "serve"]
+    assert "--health-path=/healthz" in command
+
+
+def test_only_what_no_file_says_becomes_an_argument(configure, plain_site):
+    from penstock.app import find  # noqa: PLC0415
+
+    plain_site.joinpath("penstock.toml").write_text('[site]\napp = "shop"\nthreads = 3\n')
+    config = configure(
+        {"PENSTOCK_WORKERS": "2"}, static=["/files=files"], timeout="5s", refresh="false", environment=["A=b", "KEY=c"]
+    )
+    words = list(serve_words(config, find(config, {})))
+    assert words == ["--environment=A=b", "--no-refresh", "--workers=2", "--timeout=5s", "--static=/files/=files"]
+
+
+def test_the_times_of_kubernetes_fit_together(plain_site, capsys):
+    assert main(["export", "kubernetes", "shop", "--graceful-timeout=50s", "--boot-timeout=100s"]) == 0
+    text = capsys.readouterr().out
+    assert int(re.search(r"terminationGracePeriodSeconds: (\d+)", text)[1]) >= 50 + int(
+        re.search(r"sleep:\s+seconds: (\d+)", text)[1]
+    )
+    period, tries = (int(re.search(rf"{name}: (\d+)", text)[1]) for name in ("periodSeconds", "failureThreshold"))
+    assert period * tries >= 100
