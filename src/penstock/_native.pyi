@@ -20,6 +20,16 @@ class StaticMount(TypedDict):
     immutable: str  # "hashed": names like app.3f2a1b4c5d6e.css get "immutable"; "never"
     fall_through: bool  # a missing file goes on to the application instead of 404
 
+class SiteRule(TypedDict):
+    """Requests for these hosts below this path belong to a site.
+
+    Of all rules that fit, the most specific host counts, then the longest path.
+    """
+
+    hosts: Sequence[str]  # exact, "*.example.org" for all below it, "" for any; without a port
+    path: str  # "/" for all; "/shop" has "/shop" and "/shop/a" below it, not "/shops"
+    site: int  # its place among the front's sites
+
 class EngineOptions(TypedDict):
     """Everything that the engine is told. Times are seconds, sizes bytes, counts counts."""
 
@@ -58,6 +68,11 @@ class EngineOptions(TypedDict):
     dump_signal: NotRequired[int]  # raised when a stuck call keeps the GIL, for faulthandler; 0: none
     health_path: NotRequired[str]  # answered natively with 200; "": none
     request_id: NotRequired[bool]  # each request gets an X-Request-ID unless a trusted peer has sent one
+    script_name: NotRequired[str]  # SCRIPT_NAME: the site's path as configured, without a slash at its end
+    # Behind a front: its listeners are named, in its order, and nobody is accepted from them here (fd may be -1).
+    front_fd: NotRequired[int]  # the site's end of the SOCK_SEQPACKET pair that connections come through, and go back
+    routes: NotRequired[Sequence[SiteRule]]
+    own_site: NotRequired[int]  # requests of all others go back to the front
 
 class Lifecycle(Protocol):
     """What the engine tells an application's framework, each in the thread that it is about."""
@@ -112,8 +127,58 @@ class Engine:
     def reopen_logs(self) -> None:
         """Opens the access log's path anew, after it was rotated."""
 
+    def set_routes(self, routes: Sequence[SiteRule]) -> None:
+        """Replaces the table that tells whose a request is, from each connection's next request on. ValueError when
+        a rule is wrong. Without a front nothing happens.
+        """
+
     def stats(self) -> dict[str, int]:
         """Counters since the start: connections, requests, responses by class, bytes, threads, queue."""
+
+class Front:
+    """Accepts for many sites, reads the first head of each connection, and passes it on to the site that it is for.
+
+    It calls no application: of `options` those count that are about listeners, connections, heads, logs and routes.
+    """
+
+    def __init__(
+        self,
+        options: EngineOptions,
+        sites: Sequence[int],
+        on_wanted: Callable[[int], object] | None = None,
+        on_control: Callable[[], bool] | None = None,
+        log: Callable[[str, str], object] | None = None,
+    ) -> None:
+        """`sites`: the front's end of each site's SOCK_SEQPACKET pair. Every site is up at first.
+
+        `on_wanted` hears of the first request for a site that waits, `on_control` that `control_fd` can be read: it
+        reads one message, and says whether to go on. Both are called in the main thread. ValueError names the option
+        or the rule that is wrong.
+        """
+
+    def run(self, wakeup_fd: int = -1, control_fd: int = -1) -> None:
+        """Passes connections on until stop(). To be called in the main thread; see Engine.run for `wakeup_fd`."""
+
+    def stop(self, graceful_timeout: float) -> None:
+        """Asks run() to return: nobody is accepted any more, who is there gets `graceful_timeout` seconds."""
+
+    def set_state(self, site: int, state: str, reason: str = "") -> None:
+        """"up"; "waiting": requests are kept for it, and `on_wanted` is called once; "down": 503 with the reason.
+
+        IndexError when there is no such site, ValueError when there is no such state.
+        """
+
+    def add_site(self, site: int) -> int:
+        """Adds a site by its descriptor. Its number, for set_routes() and set_state()."""
+
+    def set_routes(self, routes: Sequence[SiteRule]) -> None:
+        """Replaces the table that tells whose a request is. ValueError when a rule is wrong."""
+
+    def reopen_logs(self) -> None:
+        """Opens the access log's path anew, after it was rotated."""
+
+    def stats(self) -> dict[str, int]:
+        """Counters since the start, as an engine has them; those that are about applications stay 0."""
 
 class Scoreboard:
     """Shared memory that the workers of one supervisor write and the supervisor reads."""

@@ -17,7 +17,7 @@ from penstock.processes import keep_large_blocks_apart
 from penstock.supervisor.state import sentence
 
 if TYPE_CHECKING:
-    from penstock._native import EngineOptions, StaticMount
+    from penstock._native import EngineOptions, Front, StaticMount
     from penstock.config import Config
     from penstock.django.lifecycle import DjangoLifecycle
     from penstock.mold import Mold, Site
@@ -59,7 +59,7 @@ class Worker:
             told = error if isinstance(error, PenstockError) else PenstockError(f"the engine cannot start: {error}")
             self.mold.channel.send({"event": "cannot start", "number": self.number} | told.to_message())
             return told.exit_code
-        wakeup = self.listen_to_signals(engine, site.config.graceful_timeout)
+        wakeup = listen_to_signals(engine, site.config.graceful_timeout)
         deadlines.dump_on_signals(self.mold.stacks)
         self.end_with_supervisor()
         self.mold.channel.send({"event": "ready", "number": self.number, "pid": os.getpid()})
@@ -77,22 +77,6 @@ class Worker:
         if lifecycle:
             lifecycle.close()
         return 0
-
-    def listen_to_signals(self, engine: Engine, graceful_timeout: float) -> int:
-        """Installs the handlers. Returns the descriptor that wakes the engine up to run them."""
-        reader, writer = os.pipe()
-        for fd in (reader, writer):
-            os.set_blocking(fd, False)
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        signal.signal(signal.SIGTERM, lambda *_: engine.stop(graceful_timeout))
-        signal.signal(signal.SIGQUIT, lambda *_: engine.stop(0))
-
-        def reopen(*_: object) -> None:
-            log.journal.reopen()
-            engine.reopen_logs()
-
-        signal.signal(signal.SIGUSR1, reopen)
-        return reader
 
     def end_with_supervisor(self) -> None:
         """Asks the kernel for a TERM when the supervisor's end of the pipe closes: no thread need wait for that."""
@@ -113,6 +97,23 @@ class Worker:
             "scoreboard_fd": self.mold.scoreboard.fileno(),
             "scoreboard_slot": self.number - 1,
         }
+
+
+def listen_to_signals(engine: "Engine | Front", graceful_timeout: float) -> int:
+    """Installs the handlers. Returns the descriptor that wakes the engine up to run them."""
+    reader, writer = os.pipe()
+    for fd in (reader, writer):
+        os.set_blocking(fd, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    signal.signal(signal.SIGTERM, lambda *_: engine.stop(graceful_timeout))
+    signal.signal(signal.SIGQUIT, lambda *_: engine.stop(0))
+
+    def reopen(*_: object) -> None:
+        log.journal.reopen()
+        engine.reopen_logs()
+
+    signal.signal(signal.SIGUSR1, reopen)
+    return reader
 
 
 def engine_options(config: "Config", listeners: "list[Listener]", mounts: "list[StaticMount]") -> "EngineOptions":

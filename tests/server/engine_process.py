@@ -58,7 +58,8 @@ sys.path.insert(0, plan["apps"])
 listeners = [listen(address) for address in plan["bind"]]
 for name, limit in plan["limits"].items():
     resource.setrlimit(getattr(resource, name), (limit, limit))
-engine = Engine(application_of(plan["app"]), plan["options"] | {"listeners": [described(one) for one in listeners]})
+options = {"listeners": [described(one) for one in listeners]} | plan["options"]
+engine = Engine(application_of(plan["app"]), options)
 wakes, woken = socket.socketpair()
 for end in (wakes, woken):
     end.setblocking(False)

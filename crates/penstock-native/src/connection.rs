@@ -55,6 +55,8 @@ impl Peer {
 pub enum Phase {
     /// The PROXY protocol's header must come first.
     Proxy,
+    /// Its next request belongs to another process, which has no room for it yet.
+    Leaving,
     /// Between requests, or in the middle of a head.
     Head,
     /// In the middle of a body.
@@ -92,6 +94,8 @@ pub struct Connection {
     pub unread: usize,
     /// Its body may wait no longer for memory that large bodies share: it goes to a file.
     pub spools: bool,
+    /// The front has found that the next request is ours.
+    pub is_placed: bool,
     /// When to give up waiting for the client.
     pub deadline: Instant,
     /// When the current head or body began.
@@ -264,6 +268,7 @@ fn encode_plain_head(
 pub fn status_text(status: u16) -> &'static [u8] {
     match status {
         400 => b"400 Bad Request",
+        404 => b"404 Not Found",
         408 => b"408 Request Timeout",
         413 => b"413 Content Too Large",
         414 => b"414 URI Too Long",

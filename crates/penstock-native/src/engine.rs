@@ -6,21 +6,21 @@ use crate::event_loop::EventLoop;
 use crate::hub::{Hub, Settings};
 use crate::latin1;
 use crate::lifecycle::Lifecycle;
-use crate::options::EngineOptions;
+use crate::options::{EngineOptions, ListenerOptions, SiteRule};
+use crate::post::{Place, Post};
 use crate::raw;
 use crate::scoreboard::{self, Counter, SlotSnapshot};
+use crate::site_routes::SiteRoutes;
 use crate::static_files::{Mount, StaticFiles};
 use crate::threads::Crew;
 use crate::wsgi::Application;
 use pyo3::exceptions::{PyGeneratorExit, PyIndexError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use rustix::event::{poll, PollFd, PollFlags};
-use rustix::io::Errno;
 use rustix::net::sockopt::set_tcp_nodelay;
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -51,49 +51,23 @@ impl Engine {
         log: Option<Py<PyAny>>,
         lifecycle: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
-        let settings = Settings::new(&options).map_err(PyValueError::new_err)?;
-        let (threads, multiprocess) = (settings.threads, options.multiprocess);
-        let files = static_files(&options)?;
-        let access_log = match options.access_log.as_str() {
-            "" => None,
-            path => Some(AccessLog::open(path, &options.access_log_format).map_err(PyValueError::new_err)?),
-        };
-        let (board, slot) = match options.scoreboard_fd {
-            // Counting into memory of our own is simpler than asking each time whether to count.
-            -1 => (scoreboard::Scoreboard::create(1, threads)?, 0),
-            number => (scoreboard::Scoreboard::open(raw::duplicate(number)?)?, options.scoreboard_slot),
-        };
-        let error_log = raw::duplicate(options.error_log_fd)?;
-        let hub = Arc::new(Hub::new(settings, files, access_log, error_log, log, board, slot)?);
+        let hub = hub_for(&options, static_files(&options)?, log, post(&options)?)?;
+        let threads = hub.settings.threads;
         let cells: Vec<_> = (0..threads).map_while(|index| hub.scoreboard.thread(index)).collect();
         if cells.len() < threads {
             return Err(PyValueError::new_err("the scoreboard has fewer threads than this engine"));
         }
-        let mut listeners = Vec::new();
-        let mut names = Vec::new();
-        for listener in options.listeners {
-            let socket: OwnedFd = raw::duplicate(listener.fd)?;
-            let unix = match listener.kind.as_str() {
-                "unix" => true,
-                "tcp" => false,
-                other => {
-                    return Err(PyValueError::new_err(format!("a listener's kind is tcp or unix, not {other:?}")))
-                }
-            };
-            if !unix {
-                // Accepted connections inherit it.
-                set_tcp_nodelay(&socket, true).map_err(io::Error::from)?;
-            }
-            rustix::io::ioctl_fionbio(&socket, true).map_err(io::Error::from)?;
-            listeners.push((socket, unix));
-            names.push(ListenerNames {
-                server_name: listener.server_name,
-                server_port: listener.server_port,
-                multithread: threads > 1,
-                multiprocess,
-            });
-        }
-        if listeners.is_empty() {
+        // Behind a front it is the front that accepts.
+        let listeners = if hub.post.is_some() { Vec::new() } else { listeners(&options)? };
+        let names = |listener: &ListenerOptions| ListenerNames {
+            server_name: listener.server_name.clone(),
+            server_port: listener.server_port.clone(),
+            script_name: options.script_name.clone(),
+            multithread: threads > 1,
+            multiprocess: options.multiprocess,
+        };
+        let names: Vec<_> = options.listeners.iter().map(names).collect();
+        if names.is_empty() {
             return Err(PyValueError::new_err("listeners is empty"));
         }
         let application = Application::new(py, application, &names, Lifecycle::new(lifecycle))?;
@@ -146,6 +120,15 @@ impl Engine {
         }
     }
 
+    /// Replaces the table that tells whose a request is.
+    fn set_routes(&self, routes: Vec<SiteRule>) -> PyResult<()> {
+        let routes = SiteRoutes::new(&routes).map_err(PyValueError::new_err)?;
+        if let Some(post) = &self.hub.post {
+            post.set_routes(routes);
+        }
+        Ok(())
+    }
+
     /// Counters since the start.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         counters(py, &self.hub.scoreboard.read())
@@ -188,20 +171,58 @@ impl Engine {
     /// Waits until a signal has come or the crew has something to say.
     fn wait(&self, wakeup: Option<&OwnedFd>) -> io::Result<()> {
         let timeout = self.crew.is_closed().then_some(rustix::event::Timespec { tv_sec: 0, tv_nsec: 50_000_000 });
-        let mut waited_for = vec![PollFd::new(self.hub.for_main(), PollFlags::IN)];
-        if let Some(wakeup) = wakeup {
-            waited_for.push(PollFd::new(wakeup, PollFlags::IN));
-        }
-        match poll(&mut waited_for, timeout.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-        for descriptor in std::iter::once(self.hub.for_main()).chain(wakeup) {
-            // Both do not block; what they hold says no more than "look".
-            let _ = rustix::io::read(descriptor.as_fd(), &mut [0u8; 64][..]);
-        }
-        Ok(())
+        self.hub.wait_as_main(wakeup, None, timeout).map(|_| ())
     }
+}
+
+/// What the loop and its process share.
+pub fn hub_for(
+    options: &EngineOptions,
+    files: StaticFiles,
+    log: Option<Py<PyAny>>,
+    post: Option<Post>,
+) -> PyResult<Arc<Hub>> {
+    let settings = Settings::new(options).map_err(PyValueError::new_err)?;
+    let access_log = match options.access_log.as_str() {
+        "" => None,
+        path => Some(AccessLog::open(path, &options.access_log_format).map_err(PyValueError::new_err)?),
+    };
+    let (board, slot) = match options.scoreboard_fd {
+        // Counting into memory of our own is simpler than asking each time whether to count.
+        -1 => (scoreboard::Scoreboard::create(1, settings.threads)?, 0),
+        number => (scoreboard::Scoreboard::open(raw::duplicate(number)?)?, options.scoreboard_slot),
+    };
+    let error_log = raw::duplicate(options.error_log_fd)?;
+    let mut hub = Hub::new(settings, files, access_log, error_log, log, board, slot)?;
+    hub.post = post;
+    Ok(Arc::new(hub))
+}
+
+/// The listening sockets, each with "is it a unix socket?".
+pub fn listeners(options: &EngineOptions) -> PyResult<Vec<(OwnedFd, bool)>> {
+    let prepared = options.listeners.iter().map(|listener| {
+        let socket: OwnedFd = raw::duplicate(listener.fd)?;
+        let unix = match listener.kind.as_str() {
+            "unix" => true,
+            "tcp" => false,
+            other => return Err(PyValueError::new_err(format!("a listener's kind is tcp or unix, not {other:?}"))),
+        };
+        if !unix {
+            // Accepted connections inherit it.
+            set_tcp_nodelay(&socket, true).map_err(io::Error::from)?;
+        }
+        rustix::io::ioctl_fionbio(&socket, true).map_err(io::Error::from)?;
+        Ok((socket, unix))
+    });
+    prepared.collect()
+}
+
+/// The way to the front, where there is one.
+fn post(options: &EngineOptions) -> PyResult<Option<Post>> {
+    let Some(front) = options.front_fd else { return Ok(None) };
+    let routes = SiteRoutes::new(&options.routes).map_err(PyValueError::new_err)?;
+    let place = Place::new(raw::duplicate(front)?)?;
+    Ok(Some(Post::new(routes, Some(options.own_site), vec![place])))
 }
 
 fn static_files(options: &EngineOptions) -> PyResult<StaticFiles> {
@@ -282,7 +303,7 @@ impl Scoreboard {
     }
 }
 
-fn counters<'py>(py: Python<'py>, snapshot: &SlotSnapshot) -> PyResult<Bound<'py, PyDict>> {
+pub fn counters<'py>(py: Python<'py>, snapshot: &SlotSnapshot) -> PyResult<Bound<'py, PyDict>> {
     let result = PyDict::new(py);
     for (counter, name) in Counter::ALL {
         result.set_item(name, snapshot.get(counter))?;

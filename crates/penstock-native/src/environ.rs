@@ -2,6 +2,8 @@
 use crate::connection::Job;
 use crate::input::Input;
 use crate::latin1::{decode, decode_percent};
+use crate::site_routes::below;
+use crate::static_files::percent_decoded;
 use penstock_http::{forwarded, RequestFraming, Version};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyString, PyTuple};
@@ -12,6 +14,8 @@ use std::time::Duration;
 pub struct ListenerNames {
     pub server_name: String,
     pub server_port: String,
+    /// The path of the site, without a slash at its end; "" for all of a host.
+    pub script_name: String,
     pub multithread: bool,
     pub multiprocess: bool,
 }
@@ -116,6 +120,7 @@ const WORTH_TELLING: Duration = Duration::from_millis(1);
 /// Makes environs.
 pub struct Environs {
     templates: Vec<Py<PyDict>>,
+    script_name: Vec<u8>,
     keys: Keys,
     /// `HTTP_…` by the field's name, as usually written and in lower case.
     fields: FxHashMap<Vec<u8>, Py<PyString>>,
@@ -143,6 +148,7 @@ impl Environs {
         let methods: [&'static str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
         Ok(Self {
             templates,
+            script_name: listeners.first().map(|names| names.script_name.clone().into_bytes()).unwrap_or_default(),
             keys: Keys::new(py),
             fields,
             methods: methods.iter().map(|method| (method.as_bytes(), PyString::intern(py, method).unbind())).collect(),
@@ -169,7 +175,16 @@ impl Environs {
             Some(method) => environ.set_item(&keys.request_method, method)?,
             None => environ.set_item(&keys.request_method, decode(py, method))?,
         }
-        environ.set_item(&keys.path_info, decode_percent(py, head.path.of(bytes)))?;
+        let path = head.path.of(bytes);
+        if self.script_name.is_empty() {
+            environ.set_item(&keys.path_info, decode_percent(py, path))?;
+        } else if let Some(rest) = below(&self.script_name, &percent_decoded(path)) {
+            environ.set_item(&keys.path_info, decode(py, rest))?;
+        } else {
+            // `OPTIONS *` is the one request that comes here.
+            environ.set_item(&keys.script_name, "")?;
+            environ.set_item(&keys.path_info, decode_percent(py, path))?;
+        }
         environ.set_item(&keys.request_uri, decode(py, head.target.of(bytes)))?;
         let query = head.query.of(bytes);
         if !query.is_empty() {
@@ -267,7 +282,7 @@ fn template<'py>(py: Python<'py>, listener: &ListenerNames, input: &Py<Input>) -
     let empty = PyString::intern(py, "");
     // In the order of PEP 3333. What each request sets has its place already, so that the copy need not grow.
     environ.set_item(&keys.request_method, "GET")?;
-    environ.set_item(&keys.script_name, &empty)?;
+    environ.set_item(&keys.script_name, decode(py, listener.script_name.as_bytes()))?;
     environ.set_item(&keys.path_info, "/")?;
     environ.set_item(&keys.query_string, &empty)?;
     environ.set_item(&keys.request_uri, "/")?;

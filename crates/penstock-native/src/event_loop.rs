@@ -1,10 +1,12 @@
 //! Sockets in, complete requests out; finished responses in, bytes out. No Python: whoever holds the loop may run it.
 mod accepting;
 mod answering;
+mod handing;
 mod reading;
 mod sending;
 mod timing;
 
+use self::handing::{Leaving, PLACE, WRITABLE};
 use crate::clock::Date;
 use crate::connection::{Connection, Job, Phase, Request, Wire};
 use crate::hub::{Hub, Returned};
@@ -69,6 +71,8 @@ enum Verdict {
     More,
     Complete(Box<Request>),
     Refused(Refusal),
+    /// The request that begins belongs to another place; nothing of it was used.
+    Elsewhere(usize),
 }
 
 /// Whether a turn may wait for events.
@@ -97,6 +101,12 @@ pub struct EventLoop {
     /// Slots that have more to do although no event will say so.
     again: Vec<u32>,
     scratch: Vec<u8>,
+    /// Where a letter is opened; empty before the first.
+    letter: Vec<u8>,
+    /// Connections that wait for room in another process, in their order.
+    leaving: VecDeque<Leaving>,
+    /// So many places are looked at for letters.
+    watched_places: usize,
     // Boxed, because they go from hand to hand.
     #[expect(clippy::vec_box)]
     requests: Vec<Box<Request>>,
@@ -118,7 +128,7 @@ impl EventLoop {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, hub.waker(), EventData::new_u64(WAKER), EventFlags::IN)?;
         let now = Instant::now();
-        let this = Self {
+        let mut this = Self {
             ready: Queue::new(hub.settings.queue_size, hub.settings.queue_timeout),
             hub,
             epoll,
@@ -130,6 +140,9 @@ impl EventLoop {
             hungry: VecDeque::new(),
             again: Vec::new(),
             scratch: vec![0; SCRATCH],
+            letter: Vec::new(),
+            leaving: VecDeque::new(),
+            watched_places: 0,
             requests: Vec::new(),
             routes: Routes::default(),
             date: Date::default(),
@@ -150,6 +163,7 @@ impl EventLoop {
         let mut did_something = self.collect_returned();
         did_something |= self.go_on();
         did_something |= self.feed_hungry();
+        self.watch_places();
         if !matches!(patience, Patience::None) {
             // Files and refusals are answered without a thread that would send them off after its batch.
             self.flush_held();
@@ -298,6 +312,12 @@ impl EventLoop {
             self.hub.drain_waker();
             self.collect_returned();
             return;
+        }
+        if data & WRITABLE == WRITABLE {
+            return self.retry(data as u32 as usize);
+        }
+        if data & PLACE == PLACE {
+            return self.open_letters(data as u32 as usize);
         }
         if data & LISTENER != 0 {
             self.accept((data & !LISTENER) as usize);

@@ -6,6 +6,7 @@ use crate::connection::{Connection, Request};
 use crate::deadlines::{Overdue, Patience, Stage, Watched};
 use crate::large_bodies::LargeBodies;
 use crate::options::EngineOptions;
+use crate::post::Post;
 use crate::queue::Queue;
 use crate::routes::Measured;
 use crate::scoreboard::{Counter, Latency, Scoreboard, SlotRef, ThreadCell};
@@ -14,7 +15,8 @@ use crate::unread::Unread;
 use penstock_http::forwarded::Trust;
 use penstock_http::Limits;
 use pyo3::prelude::*;
-use rustix::event::{eventfd, EventfdFlags};
+use rustix::event::{eventfd, poll, EventfdFlags, PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 use rustix::process::{getpid, kill_process, Signal};
 use rustix::time::{clock_gettime, ClockId};
 use std::io;
@@ -45,6 +47,8 @@ pub struct Settings {
     pub queue_timeout: Duration,
     pub trust: Trust,
     pub proxy_protocol: bool,
+    /// Listening sockets that a letter may name.
+    pub listeners: usize,
     /// X-Accel-Redirect and X-Sendfile are heeded.
     pub serves_protected: bool,
     /// Answered natively with 200 while this worker takes requests; empty: none.
@@ -89,6 +93,7 @@ impl Settings {
             queue_timeout: seconds("queue_timeout", options.queue_timeout)?,
             trust: Trust::parse(&options.forwarded_allow).map_err(|why| format!("forwarded_allow: {why}"))?,
             proxy_protocol: options.proxy_protocol,
+            listeners: options.listeners.len(),
             serves_protected: !options.protected.is_empty(),
             health_path: options.health_path.clone().into_bytes(),
             request_id: options.request_id,
@@ -138,6 +143,9 @@ pub struct Hub {
     journal: Option<Py<PyAny>>,
     messages: Mutex<Vec<(&'static str, String)>>,
     pub scoreboard: SlotRef,
+    /// Other processes to which a connection may belong; None where there is one site.
+    pub post: Option<Post>,
+    wanted: Mutex<Vec<usize>>,
     returned: Mutex<Vec<Returned>>,
     waiting: Mutex<Queue<Job>>,
     /// Jobs in `waiting`: read without the lock by every thread that has finished a call.
@@ -178,6 +186,8 @@ impl Hub {
             journal,
             messages: Mutex::default(),
             scoreboard: scoreboard.slot(slot).ok_or(io::ErrorKind::InvalidInput)?,
+            post: None,
+            wanted: Mutex::default(),
             returned: Mutex::default(),
             waiting_count: AtomicUsize::new(0),
             has_logged_full_disk: AtomicBool::new(false),
@@ -218,6 +228,37 @@ impl Hub {
     /// Something is to be done by the main thread: the loop has finished, a thread has left, a call is late.
     pub fn wake_main(&self) {
         let _ = rustix::io::write(&self.for_main, &1u64.to_ne_bytes());
+    }
+
+    /// The main thread waits until it has something to do, or one of its own descriptors has. True when `control` has.
+    pub fn wait_as_main(
+        &self,
+        wakeup: Option<&OwnedFd>,
+        control: Option<&OwnedFd>,
+        timeout: Option<Timespec>,
+    ) -> io::Result<bool> {
+        let descriptors = || std::iter::once(&self.for_main).chain(wakeup).chain(control);
+        let mut waited_for: Vec<_> = descriptors().map(|waited_for| PollFd::new(waited_for, PollFlags::IN)).collect();
+        match poll(&mut waited_for, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        for descriptor in std::iter::once(&self.for_main).chain(wakeup) {
+            // Both do not block; what they hold says no more than "look".
+            let _ = rustix::io::read(descriptor, &mut [0u8; 64][..]);
+        }
+        Ok(control.is_some() && waited_for.last().is_some_and(|control| !control.revents().is_empty()))
+    }
+
+    /// Has the main thread tell that a site is wanted which nobody serves yet.
+    pub fn want(&self, site: usize) {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).push(site);
+        self.wake_main();
+    }
+
+    /// The sites that were wanted since the last time.
+    pub fn take_wanted(&self) -> Vec<usize> {
+        std::mem::take(&mut *self.wanted.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// So many bytes of Python's have been dropped without Python: much of them is freed at once, the rest by

@@ -1,4 +1,5 @@
 //! PEP 3333's native strings: each character is one byte. Text that Python gives is refused where it is not.
+use crate::static_files::percent_decoded;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -16,26 +17,7 @@ pub fn decode<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
 /// The same after `%41` has become `A`; what is not two hexadecimal digits stays as it is.
 #[inline]
 pub fn decode_percent<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
-    if memchr::memchr(b'%', bytes).is_none() {
-        return decode(py, bytes);
-    }
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while let Some((first, behind)) = rest.split_first() {
-        let digits = (*first == b'%').then(|| Some((hexadecimal(*behind.first()?)?, hexadecimal(*behind.get(1)?)?)));
-        if let Some((high, low)) = digits.flatten() {
-            decoded.push(high << 4 | low);
-            rest = &behind[2..];
-        } else {
-            decoded.push(*first);
-            rest = behind;
-        }
-    }
-    decode(py, &decoded)
-}
-
-fn hexadecimal(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).map(|value| value as u8)
+    decode(py, &percent_decoded(bytes))
 }
 
 /// The bytes of a native string. ValueError when a character is none.

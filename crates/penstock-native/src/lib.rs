@@ -11,19 +11,23 @@ mod errors;
 mod event_loop;
 mod exchange;
 mod file_wrapper;
+mod front;
 mod hub;
 mod input;
 mod large_bodies;
 mod latin1;
+mod letter;
 mod lifecycle;
 mod options;
 mod output;
+mod post;
 mod python_bytes;
 mod queue;
 mod raw;
 mod request_ids;
 mod routes;
 mod scoreboard;
+mod site_routes;
 mod static_files;
 mod threads;
 mod unread;
@@ -37,6 +41,8 @@ mod _native {
 
     #[pymodule_export]
     use crate::engine::{Engine, Scoreboard};
+    #[pymodule_export]
+    use crate::front::Front;
     #[pymodule_export]
     use crate::lifecycle::{request_begins, request_ends};
 

@@ -24,6 +24,15 @@ pub struct StaticMountOptions {
     pub fall_through: bool,
 }
 
+/// Requests for these hosts below this path belong to a site.
+#[derive(FromPyObject, Clone, Debug)]
+#[pyo3(from_item_all)]
+pub struct SiteRule {
+    pub hosts: Vec<String>,
+    pub path: String,
+    pub site: usize,
+}
+
 /// Everything. Times are seconds, sizes bytes.
 #[derive(FromPyObject, Clone, Debug)]
 #[pyo3(from_item_all)]
@@ -71,4 +80,12 @@ pub struct EngineOptions {
     pub health_path: String,
     #[pyo3(default)]
     pub request_id: bool,
+    #[pyo3(default)]
+    pub script_name: String,
+    #[pyo3(default)]
+    pub routes: Vec<SiteRule>,
+    #[pyo3(default)]
+    pub own_site: usize,
+    #[pyo3(default)]
+    pub front_fd: Option<RawFd>,
 }

@@ -80,13 +80,17 @@ pub enum Counter {
     /// Answered from files, without the application.
     StaticAnswers,
     ThreadsStuck,
+    /// Sent on to the process that their next request belongs to.
+    ConnectionsHanded,
+    /// Received from another process.
+    ConnectionsTaken,
 }
 
 const COUNTERS: usize = Counter::ALL.len();
 
 impl Counter {
     /// All of them in order, with the names that `stats()`, `read()` and the metrics use.
-    pub const ALL: [(Counter, &'static str); 17] = [
+    pub const ALL: [(Counter, &'static str); 19] = [
         (Counter::ConnectionsAccepted, "connections_accepted"),
         (Counter::ConnectionsOpen, "connections_open"),
         (Counter::Requests, "requests"),
@@ -104,6 +108,8 @@ impl Counter {
         (Counter::ThreadsStarted, "threads_started"),
         (Counter::StaticAnswers, "static_answers"),
         (Counter::ThreadsStuck, "threads_stuck"),
+        (Counter::ConnectionsHanded, "connections_handed"),
+        (Counter::ConnectionsTaken, "connections_taken"),
     ];
 
     /// The counter of a status's class.

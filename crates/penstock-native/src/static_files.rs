@@ -896,7 +896,7 @@ fn describes_own_body(name: &[u8]) -> bool {
 }
 
 /// Decodes once; a `%` that no two hexadecimal digits follow stands for itself.
-fn percent_decoded(path: &[u8]) -> Cow<'_, [u8]> {
+pub fn percent_decoded(path: &[u8]) -> Cow<'_, [u8]> {
     let Some(first) = memchr(b'%', path) else {
         return Cow::Borrowed(path);
     };

@@ -6,7 +6,7 @@ use penstock_http::Decoder;
 use rustix::event::epoll;
 use rustix::event::epoll::{EventData, EventFlags};
 use rustix::io::Errno;
-use rustix::net::{acceptfrom_with, SocketAddrAny, SocketFlags};
+use rustix::net::{acceptfrom_with, SocketFlags};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -26,20 +26,22 @@ const LAST_ACCEPTS: usize = 4096;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 impl EventLoop {
-    pub(super) fn listen(&self) -> io::Result<()> {
+    pub(super) fn listen(&mut self) -> io::Result<()> {
         for (index, listener) in self.listeners.iter().enumerate() {
             // EXCLUSIVE: a new connection wakes one worker, not all that share this socket.
             let data = EventData::new_u64(LISTENER | index as u64);
             epoll::add(&self.epoll, &listener.socket, data, EventFlags::IN | EventFlags::EXCLUSIVE)?;
         }
+        self.watch_places();
         Ok(())
     }
 
-    pub(super) fn stop_listening(&self) {
+    pub(super) fn stop_listening(&mut self) {
         for listener in &self.listeners {
             // An error means that it was not registered: that is what is wanted.
             let _ = epoll::delete(&self.epoll, &listener.socket);
         }
+        self.stop_watching_places();
     }
 
     pub(super) fn accept(&mut self, index: usize) {
@@ -52,6 +54,7 @@ impl EventLoop {
         for index in 0..self.listeners.len() {
             self.accept_up_to(LAST_ACCEPTS, index);
         }
+        self.open_the_last_letters();
     }
 
     fn accept_up_to(&mut self, most: usize, index: usize) {
@@ -63,7 +66,12 @@ impl EventLoop {
             let Some(listener) = self.listeners.get(index) else { return };
             let unix = listener.unix;
             match acceptfrom_with(&listener.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
-                Ok((socket, address)) => self.admit(socket, address, index, unix),
+                Ok((socket, address)) => {
+                    let address = address.filter(|_| !unix).and_then(|address| SocketAddr::try_from(address).ok());
+                    let phase = if self.hub.settings.proxy_protocol { Phase::Proxy } else { Phase::Head };
+                    let peer = Peer::new(address, &self.hub.settings.trust);
+                    self.admit(socket, peer, index as u16, phase);
+                }
                 Err(Errno::AGAIN) => return,
                 // The client has left already, or a signal came.
                 Err(Errno::INTR | Errno::CONNABORTED | Errno::PROTO | Errno::NETDOWN | Errno::HOSTUNREACH) => {}
@@ -81,9 +89,8 @@ impl EventLoop {
         self.accept_again = Some(self.now + ACCEPT_PAUSE);
     }
 
-    pub(super) fn admit(&mut self, socket: OwnedFd, address: Option<SocketAddrAny>, listener: usize, unix: bool) {
-        let address = if unix { None } else { address.and_then(|address| SocketAddr::try_from(address).ok()) };
-        let peer = Peer::new(address, &self.hub.settings.trust);
+    /// Makes a socket one of our connections. Its slot; None when the system refuses to watch it.
+    pub(super) fn admit(&mut self, socket: OwnedFd, peer: Peer, listener: u16, phase: Phase) -> Option<u32> {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
             (self.slots.len() - 1) as u32
@@ -94,15 +101,14 @@ impl EventLoop {
         let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         if epoll::add(&self.epoll, &socket, data, flags).is_err() {
             self.free.push(slot);
-            return;
+            return None;
         }
         let wire = Arc::new(Wire::new(socket));
-        let phase = if self.hub.settings.proxy_protocol { Phase::Proxy } else { Phase::Head };
         let connection = Box::new(Connection {
             wire: wire.clone(),
             slot,
             id,
-            listener: listener as u16,
+            listener,
             peer,
             phase,
             decoder: Decoder::new(),
@@ -113,6 +119,7 @@ impl EventLoop {
             close: false,
             unread: 0,
             spools: false,
+            is_placed: false,
             deadline: self.now + self.hub.settings.head_timeout,
             began: self.now,
         });
@@ -123,5 +130,6 @@ impl EventLoop {
         self.sweep_later();
         self.hub.scoreboard.add(Counter::ConnectionsAccepted, 1);
         self.hub.scoreboard.set(Counter::ConnectionsOpen, self.open as u64);
+        Some(slot)
     }
 }

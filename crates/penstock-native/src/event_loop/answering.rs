@@ -88,15 +88,27 @@ impl EventLoop {
     }
 
     /// The client's fault: answers, and reads nothing more of what it says.
-    pub(super) fn refuse(&mut self, mut connection: Box<Connection>, refusal: Refusal) {
+    pub(super) fn refuse(&mut self, connection: Box<Connection>, refusal: Refusal) {
         let Refusal { status, reason } = refusal;
         let counter = if status == 408 { Counter::TimedOut } else { Counter::RefusedByParser };
         self.hub.scoreboard.add(counter, 1);
+        self.turn_away(connection, status, reason, None);
+    }
+
+    /// Answers by ourselves, with a sentence that says why, and reads nothing more of what the client says.
+    pub(super) fn turn_away(
+        &mut self,
+        mut connection: Box<Connection>,
+        status: u16,
+        reason: &str,
+        retry_after: Option<u32>,
+    ) {
         if let Some(request) = connection.request.take() {
             self.recycle(request);
         }
         let turn = Turn { version: Version::Http11, head_only: false, keep_alive: false };
-        push_explained(&mut connection.wire.output(), turn, status_text(status), reason, None, self.date.now());
+        let status_line = status_text(status);
+        push_explained(&mut connection.wire.output(), turn, status_line, reason, retry_after, self.date.now());
         let mut request = self.new_request();
         request.status = status;
         request.head = RequestHead::default();

@@ -78,6 +78,11 @@ impl EventLoop {
                             self.refuse(connection, refusal);
                             return;
                         }
+                        Verdict::Elsewhere(place) => {
+                            self.scratch = scratch;
+                            self.hand_over(connection, place);
+                            return;
+                        }
                     }
                 }
                 Err(Errno::AGAIN) => connection.readable = false,
@@ -134,7 +139,7 @@ impl EventLoop {
         }
         match self.decode(connection, &[]).1 {
             Verdict::Complete(request) => Large::Complete(request),
-            Verdict::More | Verdict::Refused(_) => Large::Ended,
+            Verdict::More | Verdict::Refused(_) | Verdict::Elsewhere(_) => Large::Ended,
         }
     }
 
@@ -221,6 +226,12 @@ impl EventLoop {
                     return (used, Verdict::Refused(refusal));
                 }
             };
+            if event == Event::Head && !std::mem::take(&mut connection.is_placed) {
+                if let Some(verdict) = self.elsewhere(connection, input, &request.head) {
+                    self.recycle(request);
+                    return (used, verdict);
+                }
+            }
             used += count;
             match event {
                 Event::NeedMore => {

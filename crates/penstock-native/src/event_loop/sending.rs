@@ -56,6 +56,7 @@ impl EventLoop {
                 Verdict::More => {}
                 Verdict::Complete(request) => return self.dispatch(connection, request),
                 Verdict::Refused(refusal) => return self.refuse(connection, refusal),
+                Verdict::Elsewhere(place) => return self.hand_over(connection, place),
             }
         }
         if connection.readable {

@@ -43,8 +43,10 @@ impl EventLoop {
                 // One last look: a request that has arrived is answered.
                 connection.readable = true;
                 self.receive(connection);
-                let Some(mut connection) = self.take(index) else { continue };
+                let Some(connection) = self.take(index) else { continue };
                 let is_idle = connection.phase == Phase::Head && connection.input.is_empty();
+                let kept = if is_idle { self.hand_back(connection) } else { Some(connection) };
+                let Some(mut connection) = kept else { continue };
                 let grace_ends = connection.began + IDLE_GRACE;
                 if is_idle && self.now >= grace_ends {
                     self.drop_connection(connection);
@@ -83,6 +85,7 @@ impl EventLoop {
         self.put_slow_responses_aside();
         self.put_slow_bodies_aside();
         self.hub.settle();
+        self.retry_all();
         for index in 0..self.slots.len() as u32 {
             let Some(connection) = self.slots[index as usize].connection.as_ref() else { continue };
             let late = self.now >= connection.deadline || self.is_too_slow(connection);
@@ -94,6 +97,7 @@ impl EventLoop {
                 Phase::Head if connection.input.is_empty() => self.drop_connection(connection),
                 Phase::Head | Phase::Body => self.refuse(connection, TOO_SLOW),
                 Phase::Answering => self.put_back(connection),
+                Phase::Leaving => self.give_up_leaving(connection),
                 Phase::Proxy | Phase::Sending | Phase::Lingering => self.drop_connection(connection),
             }
         }

@@ -1,0 +1,270 @@
+//! Connections that another process goes on with, and those that come from one.
+use super::{EventLoop, Verdict, LISTENER};
+use crate::connection::{Connection, Peer, Phase};
+use crate::letter::{self, Letter, Mail};
+use crate::post::{Passage, Place};
+use crate::scoreboard::Counter;
+use crate::site_routes::Nowhere;
+use penstock_http::{forwarded, Refusal, RequestHead};
+use rustix::event::epoll;
+use rustix::event::epoll::{EventData, EventFlags};
+use rustix::io::Errno;
+use rustix::net::getpeername;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+/// Events of places are told from those of listeners by one bit, and those of places to write to by another.
+pub(super) const PLACE: u64 = LISTENER | 1 << 32;
+pub(super) const WRITABLE: u64 = PLACE | 1 << 33;
+
+/// Letters that are opened in a row: of several workers each should get some.
+const MOST_LETTERS: usize = 64;
+const MOST_LETTERS_BESIDE_OTHERS: usize = 1;
+
+/// Letters to open when a stop begins: nobody else may be there to do it.
+const LAST_LETTERS: usize = 4096;
+
+const UNKNOWN_HOST: Refusal = Refusal { status: 421, reason: "no site here has this host" };
+const UNKNOWN_PATH: Refusal = Refusal { status: 404, reason: "no site of this host has this path" };
+
+/// When somebody whose site does not answer may try again; in seconds.
+const RETRY_AFTER: u32 = 5;
+
+/// A connection that waits for room in a place.
+pub(super) struct Leaving {
+    slot: u32,
+    id: u64,
+    place: usize,
+}
+
+impl EventLoop {
+    /// Looks for letters in places that are new.
+    pub(super) fn watch_places(&mut self) {
+        let Some(post) = self.hub.post.as_ref().filter(|_| self.accept_again.is_none() && !self.is_stopping) else {
+            return;
+        };
+        while let Some(place) = post.place(self.watched_places) {
+            let data = EventData::new_u64(PLACE | self.watched_places as u64);
+            // EXCLUSIVE: a letter wakes one worker, not all of its site.
+            let flags = if post.is_front() { EventFlags::IN } else { EventFlags::IN | EventFlags::EXCLUSIVE };
+            // An error means that nothing can come from there.
+            let _ = epoll::add(&self.epoll, &place.end, data, flags);
+            self.watched_places += 1;
+        }
+    }
+
+    pub(super) fn stop_watching_places(&mut self) {
+        for index in 0..std::mem::take(&mut self.watched_places) {
+            self.stop_watching(index);
+        }
+    }
+
+    fn stop_watching(&self, index: usize) {
+        if let Some(place) = self.place(index) {
+            let _ = epoll::delete(&self.epoll, &place.end);
+        }
+    }
+
+    fn place(&self, index: usize) -> Option<Arc<Place>> {
+        self.hub.post.as_ref()?.place(index)
+    }
+
+    /// What to do with a request that is not ours.
+    pub(super) fn elsewhere(&self, connection: &Connection, bytes: &[u8], head: &RequestHead) -> Option<Verdict> {
+        let post = self.hub.post.as_ref()?;
+        let settings = &self.hub.settings;
+        let path = head.path.of(bytes);
+        if !settings.health_path.is_empty() && path == settings.health_path {
+            return None;
+        }
+        // The one that the application would see.
+        let told = connection.peer.trusted.then(|| forwarded::client(&settings.trust, bytes, &head.fields).host);
+        let host = told.flatten().or(head.host).map(|host| host.of(bytes));
+        match post.elsewhere(host, path) {
+            Ok(place) => place.map(Verdict::Elsewhere),
+            Err(Nowhere::Host) => Some(Verdict::Refused(UNKNOWN_HOST)),
+            Err(Nowhere::Path) => Some(Verdict::Refused(UNKNOWN_PATH)),
+        }
+    }
+
+    /// Sends a connection to where its next request belongs. What it has been answered so far has left.
+    pub(super) fn hand_over(&mut self, mut connection: Box<Connection>, index: usize) {
+        match self.pass_on(connection, index) {
+            None => {}
+            Some(waiting) => {
+                connection = waiting;
+                connection.phase = Phase::Leaving;
+                connection.deadline = self.now + self.hub.settings.queue_timeout;
+                self.leaving.push_back(Leaving { slot: connection.slot, id: connection.id, place: index });
+                self.tell_when_writable(index);
+                self.put_back(connection);
+            }
+        }
+    }
+
+    /// The same, without waiting: the connection when there is no room for it now.
+    fn pass_on(&mut self, connection: Box<Connection>, index: usize) -> Option<Box<Connection>> {
+        let Some(place) = self.place(index) else {
+            self.put_off(connection, "there is no such site any more");
+            return None;
+        };
+        match place.passage() {
+            Passage::Closed(reason) => {
+                self.put_off(connection, &reason);
+                return None;
+            }
+            Passage::Wanted => self.hub.want(index),
+            Passage::Open => {}
+        }
+        let peer = connection.peer.address.map(|address| SocketAddr::new(address, connection.peer.port));
+        let letter = Letter { peer, listener: connection.listener, bytes: &connection.input };
+        match letter::send(&place.end, connection.wire.socket.as_fd(), &letter) {
+            Ok(()) => {
+                // The other process has the open file as well: only asking ends what the kernel tells us of it.
+                let _ = epoll::delete(&self.epoll, &connection.wire.socket);
+                self.hub.scoreboard.add(Counter::ConnectionsHanded, 1);
+                self.drop_connection(connection);
+                None
+            }
+            Err(Errno::AGAIN) => Some(connection),
+            Err(Errno::MSGSIZE) => {
+                self.put_off(connection, "the request's head is too large to be passed on");
+                None
+            }
+            Err(_) => {
+                self.put_off(connection, "nobody serves this site");
+                None
+            }
+        }
+    }
+
+    /// 503: whoever asks may come again.
+    fn put_off(&mut self, connection: Box<Connection>, reason: &str) {
+        self.hub.scoreboard.add(Counter::Rejected, 1);
+        self.turn_away(connection, 503, reason, Some(RETRY_AFTER));
+    }
+
+    pub(super) fn give_up_leaving(&mut self, connection: Box<Connection>) {
+        self.put_off(connection, "the site has too much to do");
+    }
+
+    /// An idle connection of a worker that leaves goes back to the front, so that its client notices nothing. The
+    /// connection where there is no front, or no room.
+    pub(super) fn hand_back(&mut self, connection: Box<Connection>) -> Option<Box<Connection>> {
+        match &self.hub.post {
+            Some(post) if !post.is_front() => self.pass_on(connection, 0),
+            _ => Some(connection),
+        }
+    }
+
+    fn tell_when_writable(&self, index: usize) {
+        let Some(place) = self.place(index) else { return };
+        let (data, flags) =
+            (EventData::new_u64(WRITABLE | index as u64), EventFlags::OUT | EventFlags::ONESHOT | EventFlags::ET);
+        if epoll::modify(&self.epoll, &place.for_writing, data, flags).is_err() {
+            // Where this fails, too, the sweep tries again.
+            let _ = epoll::add(&self.epoll, &place.for_writing, data, flags);
+        }
+    }
+
+    /// A place has room again.
+    pub(super) fn retry(&mut self, index: usize) {
+        let mut is_full = false;
+        for leaving in std::mem::take(&mut self.leaving) {
+            if leaving.place != index || is_full {
+                self.leaving.push_back(leaving);
+                continue;
+            }
+            let still_waits = |held: &&mut Box<Connection>| held.id == leaving.id && held.phase == Phase::Leaving;
+            let entry = self.slots.get_mut(leaving.slot as usize);
+            if entry.and_then(|entry| entry.connection.as_mut()).filter(still_waits).is_none() {
+                continue;
+            }
+            let Some(connection) = self.take(leaving.slot) else { continue };
+            if let Some(connection) = self.pass_on(connection, index) {
+                is_full = true;
+                self.put_back(connection);
+                self.leaving.push_back(leaving);
+            }
+        }
+        if is_full {
+            self.tell_when_writable(index);
+        }
+    }
+
+    /// All places, for changes that no event tells of.
+    pub(super) fn retry_all(&mut self) {
+        let mut places: Vec<usize> = self.leaving.iter().map(|leaving| leaving.place).collect();
+        places.sort_unstable();
+        places.dedup();
+        for index in places {
+            self.retry(index);
+        }
+    }
+
+    /// Takes connections that others have sent.
+    pub(super) fn open_letters(&mut self, index: usize) {
+        let is_alone = !self.hub.settings.multiprocess;
+        self.open_up_to(if is_alone { MOST_LETTERS } else { MOST_LETTERS_BESIDE_OTHERS }, index);
+    }
+
+    pub(super) fn open_the_last_letters(&mut self) {
+        for index in 0..self.watched_places {
+            self.open_up_to(LAST_LETTERS, index);
+        }
+    }
+
+    fn open_up_to(&mut self, most: usize, index: usize) {
+        let Some(place) = self.place(index) else { return };
+        let mut buffer = std::mem::take(&mut self.letter);
+        buffer.resize(letter::LARGEST, 0);
+        for _ in 0..most {
+            if self.open >= self.hub.settings.max_connections {
+                self.pause_accepting();
+                break;
+            }
+            match letter::receive(&place.end, &mut buffer) {
+                Ok(Mail::Letter(socket, letter)) => self.take_over(socket, &letter),
+                Ok(Mail::Junk) | Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => break,
+                Ok(Mail::End) | Err(_) => {
+                    self.stop_watching(index);
+                    break;
+                }
+            }
+        }
+        self.letter = buffer;
+    }
+
+    /// Goes on with a connection where another process has left it.
+    fn take_over(&mut self, socket: OwnedFd, letter: &Letter<'_>) {
+        let Some(post) = self.hub.post.as_ref() else { return };
+        let settings = &self.hub.settings;
+        let is_front = post.is_front();
+        // A site is not believed about who its clients are, as long as the kernel knows.
+        let peer = if is_front && !settings.proxy_protocol {
+            getpeername(&socket).ok().flatten().and_then(|address| SocketAddr::try_from(address).ok())
+        } else {
+            letter.peer
+        };
+        if usize::from(letter.listener) >= settings.listeners || rustix::io::ioctl_fionbio(&socket, true).is_err() {
+            return;
+        }
+        let peer = Peer::new(peer, &settings.trust);
+        let Some(slot) = self.admit(socket, peer, letter.listener, Phase::Head) else { return };
+        self.hub.scoreboard.add(Counter::ConnectionsTaken, 1);
+        let Some(mut connection) = self.take(slot) else { return };
+        connection.is_placed = !is_front;
+        if letter.bytes.is_empty() {
+            connection.deadline = self.now + self.hub.settings.keep_alive_timeout;
+            return self.put_back(connection);
+        }
+        match self.feed(&mut connection, letter.bytes) {
+            Verdict::More => self.put_back(connection),
+            Verdict::Complete(request) => self.dispatch(connection, request),
+            Verdict::Refused(refusal) => self.refuse(connection, refusal),
+            Verdict::Elsewhere(place) => self.hand_over(connection, place),
+        }
+    }
+}

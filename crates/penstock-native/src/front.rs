@@ -1,0 +1,157 @@
+//! The front of many sites, as Python sees it: a loop that accepts, reads the first head and passes the connection on.
+//! It answers only what no site is asked for, and calls no application.
+use crate::engine::{counters, hub_for, listeners};
+use crate::event_loop::{EventLoop, Patience};
+use crate::hub::Hub;
+use crate::options::{EngineOptions, SiteRule};
+use crate::post::{Place, Post, State};
+use crate::raw;
+use crate::site_routes::SiteRoutes;
+use crate::static_files::StaticFiles;
+use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use std::os::fd::RawFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// Passes connections on to sites.
+#[pyclass(module = "penstock._native")]
+pub struct Front {
+    hub: Arc<Hub>,
+    event_loop: Mutex<Option<EventLoop>>,
+    /// Called with the number of a waiting site when its first request comes.
+    on_wanted: Option<Py<PyAny>>,
+    /// Called when `control_fd` has something to read; false when that is not to be looked at any more.
+    on_control: Option<Py<PyAny>>,
+}
+
+#[pymethods]
+impl Front {
+    #[new]
+    #[pyo3(signature = (options, sites, on_wanted=None, on_control=None, log=None))]
+    fn new(
+        options: EngineOptions,
+        sites: Vec<RawFd>,
+        on_wanted: Option<Py<PyAny>>,
+        on_control: Option<Py<PyAny>>,
+        log: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        let routes = SiteRoutes::new(&options.routes).map_err(PyValueError::new_err)?;
+        let places = sites.into_iter().map(|site| Place::new(raw::duplicate(site)?)).collect::<Result<_, _>>()?;
+        let post = Post::new(routes, None, places);
+        check_sites(&post, &options.routes)?;
+        let files = StaticFiles::new(Vec::new(), Vec::new())?;
+        let hub = hub_for(&options, files, log, Some(post))?;
+        let event_loop = EventLoop::new(hub.clone(), listeners(&options)?)?;
+        Ok(Self { hub, event_loop: Mutex::new(Some(event_loop)), on_wanted, on_control })
+    }
+
+    /// Passes connections on until stop().
+    #[pyo3(signature = (wakeup_fd=-1, control_fd=-1))]
+    fn run(&self, py: Python<'_>, wakeup_fd: i32, control_fd: i32) -> PyResult<()> {
+        let event_loop = self.event_loop.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut event_loop = event_loop.ok_or_else(|| PyRuntimeError::new_err("a front runs once"))?;
+        let own = |number: i32| (number >= 0).then(|| raw::duplicate(number)).transpose();
+        let (wakeup, mut control) = (own(wakeup_fd)?, own(control_fd)?);
+        let hub = self.hub.clone();
+        let runner = thread::Builder::new().name("front".into()).spawn(move || {
+            let _told_at_the_end = TellMain(hub);
+            while !event_loop.is_finished() {
+                event_loop.turn(Patience::UntilEvent(None));
+            }
+        })?;
+        while !runner.is_finished() {
+            let is_told = py.detach(|| self.hub.wait_as_main(wakeup.as_ref(), control.as_ref(), None))?;
+            py.check_signals()?;
+            for (level, text) in self.hub.take_messages() {
+                self.hub.log(py, level, &text);
+            }
+            for site in self.hub.take_wanted() {
+                if let Some(on_wanted) = &self.on_wanted {
+                    on_wanted.call1(py, (site,))?;
+                }
+            }
+            if is_told {
+                let goes_on = self.on_control.as_ref().map(|on_control| on_control.call0(py)).transpose()?;
+                control = control.filter(|_| goes_on.is_some_and(|goes_on| goes_on.is_truthy(py).unwrap_or(false)));
+            }
+        }
+        if let Some(log) = &self.hub.access_log {
+            py.detach(|| log.flush());
+        }
+        runner.join().map_err(|_| PyRuntimeError::new_err("the front's loop has failed"))
+    }
+
+    /// Asks run() to return: nobody is accepted any more, and who is there gets so many seconds.
+    fn stop(&self, graceful_timeout: f64) -> PyResult<()> {
+        let within = Duration::try_from_secs_f64(graceful_timeout)
+            .map_err(|why| PyValueError::new_err(format!("graceful_timeout: {why}")))?;
+        self.hub.stop(within);
+        Ok(())
+    }
+
+    /// Says whether a site takes requests.
+    #[pyo3(signature = (site, state, reason=""))]
+    fn set_state(&self, site: usize, state: &str, reason: &str) -> PyResult<()> {
+        let state = match state {
+            "up" => State::Up,
+            "waiting" => State::Waiting { is_told: false },
+            "down" => State::Down(reason.to_owned()),
+            other => return Err(PyValueError::new_err(format!("a site is up, waiting or down, not {other:?}"))),
+        };
+        let unknown = || PyIndexError::new_err(format!("the front has no site {site}"));
+        self.post()?.place(site).ok_or_else(unknown)?.set_state(state);
+        Ok(())
+    }
+
+    /// Adds a site. Its number.
+    fn add_site(&self, site: RawFd) -> PyResult<usize> {
+        let number = self.post()?.add(Place::new(raw::duplicate(site)?)?);
+        self.hub.wake();
+        Ok(number)
+    }
+
+    /// Replaces the table that tells whose a request is.
+    fn set_routes(&self, routes: Vec<SiteRule>) -> PyResult<()> {
+        let table = SiteRoutes::new(&routes).map_err(PyValueError::new_err)?;
+        check_sites(self.post()?, &routes)?;
+        self.post()?.set_routes(table);
+        Ok(())
+    }
+
+    /// Opens the access log's path anew.
+    fn reopen_logs(&self) {
+        if let Some(log) = &self.hub.access_log {
+            log.reopen();
+        }
+    }
+
+    /// Counters since the start.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        counters(py, &self.hub.scoreboard.read())
+    }
+}
+
+impl Front {
+    fn post(&self) -> PyResult<&Post> {
+        self.hub.post.as_ref().ok_or_else(|| PyRuntimeError::new_err("a front has sites"))
+    }
+}
+
+/// Wakes the main thread when the loop has ended, however it did.
+struct TellMain(Arc<Hub>);
+
+impl Drop for TellMain {
+    fn drop(&mut self) {
+        self.0.wake_main();
+    }
+}
+
+fn check_sites(post: &Post, rules: &[SiteRule]) -> PyResult<()> {
+    match rules.iter().find(|rule| rule.site >= post.count()) {
+        Some(rule) => Err(PyValueError::new_err(format!("routes: the front has no site {}", rule.site))),
+        None => Ok(()),
+    }
+}
