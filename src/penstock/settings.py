@@ -14,6 +14,7 @@ from penstock.kinds import (
     Flag,
     Folders,
     Hook,
+    Host,
     Key,
     Kind,
     Listing,
@@ -87,6 +88,7 @@ MONITORING = ("server", "Monitoring")
 HOOKS = ("site", "Hooks")
 RIGHTS = ("site", "Users and rights")
 CHECKS = ("site", "Checks")
+SITES = ("sites", "One of several sites")  # in [sites.NAME], beside the keys of [site]
 
 # Longer than a day is surely a slip of a unit.
 DAY = 86400
@@ -709,6 +711,53 @@ TABLE = (
         "Findings that `penstock check` does not show",
         why="Django's SILENCED_SYSTEM_CHECKS counts too.",
     ),
+    Setting(
+        SITES,
+        "hosts",
+        Listing(Host()),
+        [],
+        "Host names that this site answers: whole ones, or *.NAME for all below a name",
+        why="A whole name wins over *.NAME, and the longest one of those.",
+    ),
+    Setting(
+        SITES,
+        "path",
+        UrlPath(),
+        "/",
+        "Path below which this site answers; it is SCRIPT_NAME then",
+        why="Several sites can share a host: the longest path decides.",
+    ),
+    Setting(
+        SITES,
+        "default",
+        Flag(),
+        False,
+        "Answers for every host that no site names",
+        why="Without such a site those requests get 421.",
+    ),
+    Setting(
+        SITES,
+        "on_demand",
+        Flag(),
+        False,
+        "Starts the site when somebody asks for it, who waits meanwhile",
+    ),
+    Setting(
+        SITES,
+        "idle_stop",
+        Duration(0, 366 * DAY),
+        "10m",
+        "With on_demand: stops the site when nobody has asked for it for so long; 0s: never",
+    ),
 )
 
 BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in TABLE}
+
+# What each layer can set; the keys of one of several sites have a place in penstock.toml only.
+LAYERED = tuple(setting for setting in TABLE if setting.section != "sites")
+
+
+def belongs_in(setting: Setting, section: str) -> bool:
+    """Whether a section of penstock.toml may have the setting; [sites.NAME] has those of [site], and its own logs."""
+    own_log = setting.group == LOGS[1] and setting.name not in ("pid_file", "control")
+    return setting.section == section or (section == "sites" and (setting.section == "site" or own_log))
