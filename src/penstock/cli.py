@@ -179,6 +179,7 @@ def build_parser(words: Sequence[str]) -> Parser:
             controlling.add_argument("--once", action="store_true", help="print one page, and end")
         if name == "scale":
             controlling.add_argument("workers", type=int, metavar="N", help="so many workers from now on")
+        controlling.add_argument("site", nargs="?", metavar="SITE", help="this one of several sites")
         for flag, metavar, text in (
             ("--control", "PATH", "the supervisor's control socket (default: that of the project here)"),
             ("--chdir", "DIR", "the project's directory (default: the working directory)"),
@@ -371,7 +372,7 @@ def control(options: Mapping[str, Any]) -> int:
     if options["command"] == "top":
         from penstock.admin.top import watch  # noqa: PLC0415
 
-        return watch(config, options["once"])
+        return watch(config, options["once"], options["site"] or "")
     print(run(options, config), end="")
     return 0
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from penstock.admin.control import Answer, Client, error_answer
-from penstock.errors import UsageError, nearest
+from penstock.errors import PenstockError, UsageError, nearest
 
 if TYPE_CHECKING:
     from penstock.sites.process import Sites
@@ -23,7 +23,7 @@ class SitesClient(Client):
             case "status":
                 self.answer({"ok": True, **self.supervisor.snapshot()})
             case "reload":
-                self.supervisor.reload_all()
+                self.supervisor.reload(reloads=False)
                 self.answer({"ok": True})
             case "start":
                 self.supervisor.start_site(str(site), self.decided)
@@ -36,6 +36,8 @@ class SitesClient(Client):
             case "reopen-logs":
                 self.supervisor.reopen_logs()
                 self.answer({"ok": True})
+            case "upgrade":
+                raise PenstockError("several sites cannot be upgraded in place", "stop Penstock, and start it again")
             case other:
                 raise UsageError(
                     f"several sites have no command {other!r} for all of them", nearest(str(other), KNOWN)

@@ -68,15 +68,20 @@ class SiteHandle:
             listening.listen()
             self.control, self.control_path = listening, path
 
-    def close(self) -> None:
-        """Gives up what is the site's."""
-        self.inbox.close()
-        if self.channel:
-            self.channel.close()
+    def close_control(self) -> None:
+        """Removes the control socket; who waits there for a supervisor that has left is told by the end."""
         if self.control:
             self.control.close()
             with contextlib.suppress(OSError):
                 os.unlink(self.control_path)
+        self.control, self.control_path = None, ""
+
+    def close(self) -> None:
+        """Gives up what is the site's."""
+        self.inbox.close()
+        self.close_control()
+        if self.channel:
+            self.channel.close()
 
 
 class Sites(Loop):
@@ -337,6 +342,7 @@ class Sites(Loop):
         for handle in [handle for handle in self.sites.values() if handle.pid == pid]:
             handle.pid = 0
             self.listen_to(handle)
+            handle.close_control()
             self.act(self.state.exited(handle.name, ending, now))
 
     def tell_signal(self, number: int) -> None:
@@ -345,7 +351,7 @@ class Sites(Loop):
             case signal.SIGTERM | signal.SIGINT | signal.SIGQUIT:
                 self.stop(at_once=number == signal.SIGQUIT)
             case signal.SIGHUP:
-                self.reload_all()
+                self.reload(reloads=True)
             case signal.SIGUSR1:
                 self.reopen_logs()
 
@@ -375,10 +381,10 @@ class Sites(Loop):
 
     # -- what the control socket asks for. Each raises PenstockError when it cannot be done
 
-    def reload_all(self) -> None:
-        """Reads the configuration anew, and has every site load its code anew."""
-        log.info("reloading: the configuration and every site")
-        self.reconfigure(reloads=True)
+    def reload(self, reloads: bool) -> None:
+        """Reads the configuration anew; with `reloads` every site loads its code anew too."""
+        log.info("reloading: the configuration" + (" and every site" if reloads else ""))
+        self.reconfigure(reloads)
 
     def start_site(self, name: str, on_decided: Decided) -> None:
         """Starts a site that rests, failed or was stopped; `on_decided` hears what came of it."""
