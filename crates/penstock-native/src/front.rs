@@ -12,6 +12,7 @@ use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -56,13 +57,15 @@ impl Front {
         let own = |number: i32| (number >= 0).then(|| raw::duplicate(number)).transpose();
         let (wakeup, mut control) = (own(wakeup_fd)?, own(control_fd)?);
         let hub = self.hub.clone();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let told = is_over.clone();
         let runner = thread::Builder::new().name("front".into()).spawn(move || {
-            let _told_at_the_end = TellMain(hub);
+            let _told_at_the_end = TellMain { hub, is_over: told };
             while !event_loop.is_finished() {
                 event_loop.turn(Patience::UntilEvent(None));
             }
         })?;
-        while !runner.is_finished() {
+        while !is_over.load(Ordering::Acquire) {
             let is_told = py.detach(|| self.hub.wait_as_main(wakeup.as_ref(), control.as_ref(), None))?;
             py.check_signals()?;
             for (level, text) in self.hub.take_messages() {
@@ -140,12 +143,17 @@ impl Front {
     }
 }
 
-/// Wakes the main thread when the loop has ended, however it did.
-struct TellMain(Arc<Hub>);
+/// Tells the main thread when the loop has ended, however it did. The thread itself ends a moment later, too late for
+/// a main thread that looks as soon as it wakes.
+struct TellMain {
+    hub: Arc<Hub>,
+    is_over: Arc<AtomicBool>,
+}
 
 impl Drop for TellMain {
     fn drop(&mut self) {
-        self.0.wake_main();
+        self.is_over.store(true, Ordering::Release);
+        self.hub.wake_main();
     }
 }
 
