@@ -163,7 +163,7 @@ class Front:
         """Asks run() to return: nobody is accepted any more, who is there gets `graceful_timeout` seconds."""
 
     def set_state(self, site: int, state: str, reason: str = "") -> None:
-        """"up"; "waiting": requests are kept for it, and `on_wanted` is called once; "down": 503 with the reason.
+        """ "up"; "waiting": requests are kept for it, and `on_wanted` is called once; "down": 503 with the reason.
 
         IndexError when there is no such site, ValueError when there is no such state.
         """

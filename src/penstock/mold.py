@@ -26,6 +26,7 @@ from penstock.worker import Worker
 
 if TYPE_CHECKING:
     from penstock._native import StaticMount
+    from penstock.sites.child import Parent
 
 
 class Site(NamedTuple):
@@ -57,11 +58,12 @@ class Mold:
         lifeline: int,
         stacks: int,
         channel: Channel,
+        parent: "Parent | None",
     ) -> None:
         self.config, self.arguments, self.start = config, arguments, start
         self.generation, self.preload, self.identity = generation, preload, identity
         self.listeners, self.scoreboard, self.lifeline = listeners, scoreboard, lifeline
-        self.stacks, self.channel = stacks, channel
+        self.stacks, self.channel, self.parent = stacks, channel, parent
         self.found: app.Found  # by run, once: all workers of a generation have the same variables
         self.site: Site | None = None
 

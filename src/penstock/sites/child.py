@@ -11,66 +11,54 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from penstock.config import Config
 from penstock.processes import Channel
-from penstock.sites.routing import Rule
 from penstock.sockets import Listener
-from penstock.supervisor.upgrade import pack, unpack
 
 if TYPE_CHECKING:
+    from penstock._native import EngineOptions, SiteRule
     from penstock.supervisor.process import Supervisor
 
 LOOKS = 10  # within idle_stop; so a site rests at most a tenth of that time too late
+
+
+ENDS = ("channel", "inbox", "control")  # the fields of Legacy that are sockets
 
 
 class Legacy(NamedTuple):
     """What a parent hands down to a site's supervisor; descriptors keep their numbers."""
 
     site: str
+    number: int  # in `routes`
     arguments: Mapping[str, Any]
     start: str
-    listeners: list[Listener]
-    rules: list[Rule]
+    listeners: list[tuple[str, str, str]]  # kind, host and port of what the front listens on
+    routes: "list[SiteRule]"
     channel: socket.socket
-    front: socket.socket  # takes connections whose next request is another site's
+    inbox: socket.socket
     control: socket.socket | None
 
     @property
     def fds(self) -> list[int]:
         """The descriptors to pass on."""
-        ends = [self.channel, self.front, *(listener.socket for listener in self.listeners)]
-        return [end.fileno() for end in (*ends, *([self.control] if self.control else []))]
+        return [end.fileno() for end in (self.channel, self.inbox, self.control) if end]
 
     def dump(self) -> str:
         """As text, for the variable."""
-        return json.dumps(
-            {
-                "site": self.site,
-                "arguments": self.arguments,
-                "start": self.start,
-                "listeners": [pack(listener) for listener in self.listeners],
-                "rules": self.rules,
-                "channel": self.channel.fileno(),
-                "front": self.front.fileno(),
-                "control": self.control.fileno() if self.control else -1,
-            }
-        )
+        ends = (self.channel, self.inbox, self.control)
+        told = {**self._asdict(), **dict.fromkeys(ENDS, -1)}
+        return json.dumps(told | {name: end.fileno() for name, end in zip(ENDS, ends, strict=True) if end})
 
     @classmethod
     def load(cls, text: str) -> "Legacy":
         """What dump() has written in the parent."""
         told = json.loads(text)
-        channel, front, control = (adopt(told[name]) for name in ("channel", "front", "control"))
-        assert channel, "there is always one"
-        assert front, "there is always one"
-        listeners = [unpack(*packed) for packed in told["listeners"]]
-        rules = [Rule(*rule) for rule in told["rules"]]
-        return cls(told["site"], told["arguments"], told["start"], listeners, rules, channel, front, control)
+        ends = {name: adopt(told[name]) for name in ENDS if told[name] >= 0}
+        return cls(**{**told, "control": None, **ends})
 
 
-def adopt(fd: int) -> socket.socket | None:
-    """A socket that was handed down, kept from those that are started from here; None for -1."""
-    if fd < 0:
-        return None
+def adopt(fd: int) -> socket.socket:
+    """A socket that was handed down, kept from those that are started from here."""
     os.set_inheritable(fd, False)
     return socket.socket(fileno=fd)
 
@@ -80,7 +68,7 @@ class Parent:
 
     def __init__(self, legacy: Legacy) -> None:
         self.legacy = legacy
-        self.rules = legacy.rules
+        self.routes = legacy.routes
         self.channel = Channel(legacy.channel)
         self.counted = (0, 0)
         self.changed_at = 0.0
@@ -91,7 +79,7 @@ class Parent:
         def hear(_: int) -> None:
             message = self.channel.receive()
             if message:
-                self.rules = [Rule(*rule) for rule in message["rules"]]
+                self.routes = message["routes"]  # for the next generation
                 return
             supervisor.unwatch(self.channel.end)
             supervisor.stop()
@@ -99,6 +87,20 @@ class Parent:
         supervisor.watch(self.channel.end, hear)
         if supervisor.config.on_demand and supervisor.config.idle_stop:
             self.look(supervisor)
+
+    @property
+    def listeners(self) -> list[Listener]:
+        """What the front listens on, by name: the sockets themselves are not for a site."""
+        closed = socket.socket()
+        closed.close()
+        return [Listener(closed, *names, path="", is_ours=False) for names in self.legacy.listeners]
+
+    def put_behind_front(self, options: "EngineOptions", config: Config) -> None:
+        """Adds to what an engine is told what it has to know of the front and of the other sites."""
+        options["front_fd"] = self.legacy.inbox.fileno()
+        options["routes"] = self.routes
+        options["own_site"] = self.legacy.number
+        options["script_name"] = config.path.rstrip("/")
 
     def tell_settled(self, error: dict[str, str] | None) -> None:
         """The site serves, or its first generation cannot."""

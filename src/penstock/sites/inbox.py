@@ -1,31 +1,30 @@
 """Where the connections of a site wait: the front puts them in, the workers of the site take them out.
 
-The parent holds both ends, so that connections wait there while a site's processes are replaced.
+The parent holds both ends, so that connections wait there while the site's processes are replaced.
 """
 
 import socket
 from typing import NamedTuple
 
-from penstock.sockets import UNIX_PORT, Listener
-
-# A message holds a head; some of the largest ones shall fit. Linux doubles it, up to net.core.wmem_max without rights.
+# Each message has a head; many of the usual size shall fit. Linux doubles it, and has net.core.wmem_max as a limit.
 SPACE = 1024 * 1024
 
 
 class Inbox(NamedTuple):
-    """Both ends: the front's, and the site's as something to listen on."""
+    """The ends of the front and of the site."""
 
     front: socket.socket
-    listener: Listener
+    site: socket.socket
 
     @classmethod
-    def make(cls, site: str) -> "Inbox":
+    def make(cls) -> "Inbox":
         """An empty one."""
-        front, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        front.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SPACE)
-        return cls(front, Listener(theirs, "handed", site, UNIX_PORT, "", is_ours=False))
+        front, site = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        for end in (front, site):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SPACE)
+        return cls(front, site)
 
     def close(self) -> None:
         """Gives both ends up; who waits there is closed."""
         self.front.close()
-        self.listener.socket.close()
+        self.site.close()

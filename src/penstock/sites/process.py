@@ -19,14 +19,15 @@ from penstock.announce import block
 from penstock.cli import SITE
 from penstock.config import ONLY_ONE, Config, load
 from penstock.errors import PenstockError, UsageError, nearest
-from penstock.front import Front
+from penstock.front import FrontProcess
+from penstock.privileges import Identity
 from penstock.processes import Channel, Forked, become_subreaper, describe_status, signals_blocked
 from penstock.settings import BY_NAME
 from penstock.sites import state
 from penstock.sites.child import Legacy
 from penstock.sites.control import SitesClient
 from penstock.sites.inbox import Inbox
-from penstock.sites.routing import Rule, losers, rules_for, rules_of
+from penstock.sites.routing import Rule, losers, rules_for, rules_of, table_of
 from penstock.sites.state import FIRST_PAUSE, LONGEST_PAUSE
 from penstock.sites.watching import DirectoryWatch
 from penstock.sites.world import start_in_world, world_of
@@ -38,6 +39,7 @@ from penstock.supervisor.state import sentence
 from penstock.systemd import Notifier, Phase, take_passed_sockets
 
 if TYPE_CHECKING:
+    from penstock._native import SiteRule
     from penstock.admin.http import AdminServer
 
 PAUSE = 0.1  # seconds without a change that end a save: several files may be written at once
@@ -49,9 +51,9 @@ ROUTING = frozenset({"hosts", "default"})
 class SiteHandle:
     """What the parent holds of one site."""
 
-    def __init__(self, name: str, config: Config) -> None:
-        self.name, self.config = name, config
-        self.inbox = Inbox.make(name)
+    def __init__(self, name: str, number: int, config: Config) -> None:
+        self.name, self.number, self.config = name, number, config
+        self.inbox = Inbox.make()
         self.pid = 0
         self.channel: Channel | None = None  # to its supervisor
         self.control: socket.socket | None = None
@@ -96,8 +98,10 @@ class Sites(Loop):
         self.state = state.State()
         self.sites: dict[str, SiteHandle] = {}
         self.rules: list[Rule] = []
-        self.returned = Inbox.make("front")  # what the sites' workers give back to the front
-        self.fronts: dict[int, Channel] = {}  # by pid; the last one is the current
+        self.sites_made = 0
+        self.front: Channel | None = None
+        self.front_pid = 0
+        self.known_to_front: list[str] = []  # the sites by their numbers in the front
         self.front_pause = FIRST_PAUSE
         self.control = ControlServer(self, SitesClient)
         self.admin: AdminServer | None = None
@@ -132,8 +136,6 @@ class Sites(Loop):
     def supervise(self, configs: Mapping[str, Config]) -> None:
         """The loop: wait, collect what happened, decide, act."""
         become_subreaper()
-        # Held open by the parent alone: when it ends, however it ends, the front hears of it.
-        self.lifeline, self.life = os.pipe()
         self.signals = SignalQueue()
         self.poll.register(self.signals, select.POLLIN)
         self.be_found()
@@ -209,7 +211,8 @@ class Sites(Loop):
         changed: dict[str, set[str]] = {}
         for name, config in configs.items():
             if name not in self.sites:
-                self.sites[name] = SiteHandle(name, config)
+                self.sites[name] = SiteHandle(name, self.sites_made, config)
+                self.sites_made += 1
             else:
                 changed[name] = differences(self.sites[name].config, config)
                 self.sites[name].config = config
@@ -261,15 +264,21 @@ class Sites(Loop):
     # -- the front
 
     def route(self) -> None:
-        """Has a front route as it is configured now; who loses requests to another site has to know."""
+        """Has the front route as it is configured now; who loses requests to another site has to know."""
         rules = rules_for({name: one.config for name, one in self.sites.items() if not self.is_leaving(name)})
-        if rules == self.rules and self.fronts:
-            return
         before, self.rules = self.rules, rules
-        self.start_front()
+        if not self.front:
+            self.start_front()
+            return
+        for name in [name for name in self.sites if name not in self.known_to_front]:
+            self.known_to_front.append(name)
+            self.front.send_with({"command": "add"}, self.sites[name].inbox.front.fileno())
+        if rules == before:
+            return
+        self.front.send({"command": "routes", "routes": table_of(rules, self.numbers_in_front())})
         for handle in self.sites.values():
             if handle.channel:
-                handle.channel.send({"event": "rules", "rules": rules})
+                handle.channel.send({"routes": self.table()})
         for name in losers(before, rules):
             if name in self.state.sites and self.state.sites[name].state == "up":
                 log.info(f"the site {name} reloads: some of its requests are another site's now")
@@ -279,64 +288,74 @@ class Sites(Loop):
         """Whether a site is there only to finish its requests."""
         return name in self.state.sites and self.state.sites[name].is_removed
 
+    def table(self) -> "list[SiteRule]":
+        """The rules, as the engines of all sites have them."""
+        return table_of(self.rules, {name: handle.number for name, handle in self.sites.items()})
+
+    def numbers_in_front(self) -> dict[str, int]:
+        """The number of each site in the front; the last one when a site was removed and came back."""
+        return {name: number for number, name in enumerate(self.known_to_front)}
+
     def start_front(self) -> None:
-        """Forks a front, which takes over from the one before."""
+        """Forks the front, which leaves these frames by way of Forked."""
         ours, theirs = Channel.pair()
+        self.known_to_front = list(self.sites)
         with signals_blocked():
             pid = os.fork()
             if not pid:
                 self.leave_behind()
                 ours.close()
                 raise Forked(
-                    Front(
+                    FrontProcess(
                         config=self.config,
                         listeners=self.listeners,
-                        sites=list(self.sites),
-                        inboxes=[handle.inbox.front for handle in self.sites.values()],
-                        shut=[name for name, site in self.state.sites.items() if not site.is_open],
-                        returned=self.returned.listener.socket,
-                        rules=self.rules,
-                        lifeline=self.lifeline,
+                        sites=[handle.inbox.front for handle in self.sites.values()],
+                        routes=table_of(self.rules, self.numbers_in_front()),
                         channel=theirs,
+                        identity=nobody() if not os.geteuid() else None,
                     ).run
                 )
         theirs.close()
-        older = list(self.fronts)
-        self.fronts[pid] = ours
+        self.front, self.front_pid = ours, pid
+        self.watch(ours.end, lambda _: self.listen_to_front(ours))
+        for name, site in self.state.sites.items():
+            if not site.is_open:
+                self.tell_front(name, "down")
 
-        def hear(_: int) -> None:
-            for message in ours.receive_waiting():
-                if message is None:
-                    self.unwatch(ours.end)
-                    return
+    def restart_front(self) -> None:
+        """Starts a front in the place of one that has ended, unless everything ends."""
+        if not self.is_stopping and not self.front:
+            self.start_front()
+
+    def listen_to_front(self, channel: Channel) -> None:
+        """Hears that the front is ready, or why it cannot start."""
+        for message in channel.receive_waiting():
+            if message is None:
+                self.unwatch(channel.end)
+                channel.close()
+                return
+            if message["event"] == "ready":
                 self.front_pause = FIRST_PAUSE
-                for one in older:
-                    send_signal(one, signal.SIGTERM)
-
-        self.watch(ours.end, hear)
+            elif message["event"] == "cannot start":
+                log.error(sentence(message))
 
     def tell_front(self, site: str, condition: str) -> None:
-        """Has every front pass on, or refuse, what is a site's."""
-        for channel in self.fronts.values():
-            channel.send({"site": site, "state": condition})
+        """Has the front pass on, or refuse, what is a site's."""
+        if self.front:
+            self.front.send({"command": "state", "site": self.numbers_in_front()[site], "state": condition})
 
     # -- events
 
     def tell_end(self, pid: int, ending: str) -> None:
         """A process of ours has ended: a front, a site's supervisor, or an orphan that nobody asks for."""
         now = time.monotonic()
-        if pid in self.fronts:
-            is_current = pid == next(reversed(self.fronts))
-            channel = self.fronts.pop(pid)
-            if channel.end.fileno() in self.watched:
-                self.unwatch(channel.end)
-            channel.close()
+        if pid == self.front_pid:
+            self.front, self.front_pid = None, 0
             if self.is_stopping:
-                if not self.fronts:
-                    self.act(self.state.stop_all(now))
-            elif is_current:
+                self.act(self.state.stop_all(now))
+            else:
                 log.error(f"the front (pid {pid}) {ending}; starting another in {self.front_pause:g} s")
-                self.call_at(now + self.front_pause, self.start_front)
+                self.call_at(now + self.front_pause, self.restart_front)
                 self.front_pause = min(self.front_pause * 2, LONGEST_PAUSE)
             return
         for handle in [handle for handle in self.sites.values() if handle.pid == pid]:
@@ -402,11 +421,11 @@ class Sites(Loop):
 
     def stop(self, at_once: bool = False) -> None:
         """Stops everything gracefully: first the front, so that nobody is left in it. When asked again, at once."""
-        if self.is_stopping or at_once or not self.fronts:
+        if self.is_stopping or at_once or not self.front_pid:
             at_once = at_once or self.is_stopping
             self.is_stopping = True
-            for pid in self.fronts:
-                send_signal(pid, signal.SIGKILL)
+            if self.front_pid:
+                send_signal(self.front_pid, signal.SIGQUIT)
             self.act(self.state.stop_all(time.monotonic(), at_once=at_once))
             return
         self.is_stopping = True
@@ -414,8 +433,7 @@ class Sites(Loop):
         for listener in ours:
             with contextlib.suppress(OSError):  # without it, who comes now is reset when we have left
                 listener.hold_off()
-        for pid in self.fronts:
-            send_signal(pid, signal.SIGTERM)
+        send_signal(self.front_pid, signal.SIGTERM)
 
         def refuse() -> None:
             for listener in ours:
@@ -426,8 +444,9 @@ class Sites(Loop):
     def reopen_logs(self) -> None:
         """Opens the log files anew, in every process."""
         log.journal.reopen()
-        for pid in [*self.fronts, *(handle.pid for handle in self.sites.values() if handle.pid)]:
-            send_signal(pid, signal.SIGUSR1)
+        for pid in [self.front_pid, *(handle.pid for handle in self.sites.values())]:
+            if pid:
+                send_signal(pid, signal.SIGUSR1)
 
     def find(self, name: str) -> SiteHandle:
         """The site of that name. Raises UsageError."""
@@ -452,7 +471,7 @@ class Sites(Loop):
             "generation": int(any(site.state == "up" for site in self.state.sites.values())),
             "is_ready": all(site.state == "up" or site.on_demand for site in self.state.sites.values()),
             "is_stopping": self.is_stopping,
-            "fronts": list(self.fronts),
+            "front": self.front_pid,
             "sites": [
                 {
                     "name": name,
@@ -497,19 +516,20 @@ class Sites(Loop):
 
     def start_site_process(self, handle: SiteHandle) -> None:
         """Starts the supervisor of a site, in the site's world."""
-        if handle.inbox.listener.socket.fileno() in self.watched:
-            self.unwatch(handle.inbox.listener.socket)
+        if handle.inbox.site.fileno() in self.watched:
+            self.unwatch(handle.inbox.site)
         if self.control.path:
             handle.open_control(f"{self.control.path}-{handle.name}")
         ours, theirs = Channel.pair()
         legacy = Legacy(
             handle.name,
+            handle.number,
             {**self.arguments, "site": handle.name},
             self.start,
-            [handle.inbox.listener],
-            self.rules,
+            [(listener.kind, listener.host, listener.port) for listener in self.listeners],
+            self.table(),
             theirs.end,
-            self.returned.front,
+            handle.inbox.site,
             handle.control,
         )
         words = ["-m", "penstock", "serve", "--site", handle.name]
@@ -531,7 +551,7 @@ class Sites(Loop):
 
     def await_request(self, handle: SiteHandle) -> None:
         """Waits for somebody in a site's inbox, who may be there already."""
-        inbox = handle.inbox.listener.socket
+        inbox = handle.inbox.site
 
         def wake(_: int) -> None:
             self.unwatch(inbox)
@@ -551,10 +571,11 @@ class Sites(Loop):
     def leave_behind(self) -> None:
         """In a process forked from here: gives up what is the parent's alone."""
         self.signals.close()
-        os.close(self.life)
         for source, _ in self.watched.values():
-            if not any(source is handle.inbox.listener.socket for handle in self.sites.values()):
-                source.close()
+            source.close()
+        for handle in self.sites.values():
+            if handle.control:
+                handle.control.close()
 
     def clean_up(self) -> None:
         """Removes what we made; a forked child leaves it alone."""
@@ -574,6 +595,17 @@ class Sites(Loop):
 def differences(before: Config, after: Config) -> set[str]:
     """The settings whose values differ."""
     return {name for name, value in after.values.items() if value.value != before.values[name].value}
+
+
+def nobody() -> Identity | None:
+    """Whom the front becomes when root starts it: somebody who owns nothing. None where there is no such user."""
+    import pwd  # noqa: PLC0415 (only for root)
+
+    try:
+        entry = pwd.getpwnam("nobody")
+    except KeyError:
+        return None
+    return Identity(entry.pw_uid, entry.pw_gid, [entry.pw_gid], entry.pw_name, entry.pw_dir)
 
 
 def refuse_only_one(arguments: Mapping[str, Any]) -> None:

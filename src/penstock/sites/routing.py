@@ -1,10 +1,13 @@
 """Which requests belong to which site, as rules for the front. Pure; refuses sites that claim the same place."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from penstock.config import Config
 from penstock.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from penstock._native import SiteRule
 
 
 class Rule(NamedTuple):
@@ -71,3 +74,8 @@ def losers(before: list[Rule], after: list[Rule]) -> list[str]:
     added = [rule for rule in after if rule not in before]
     lost = {owner_of(before, rule.host, rule.path) for rule in added} - {""}
     return sorted(lost - {rule.site for rule in added})
+
+
+def table_of(rules: list[Rule], numbers: Mapping[str, int]) -> "list[SiteRule]":
+    """The rules as the front and the engines read them, with the sites' numbers."""
+    return [{"hosts": [rule.host], "path": rule.path, "site": numbers[rule.site]} for rule in rules]

@@ -105,7 +105,7 @@ class Supervisor(Loop):
             if self.config.umask:
                 os.umask(int(self.config.umask, 8))
             if self.parent:
-                self.listeners = self.parent.legacy.listeners
+                self.listeners = self.parent.listeners
             else:
                 self.listeners = self.heir.listeners if self.heir else self.listen()
             try:
@@ -215,7 +215,7 @@ class Supervisor(Loop):
             "version": version(),
             "pid": os.getpid(),
             "uptime": time.monotonic() - self.started,
-            "addresses": [listener.url for listener in self.listeners],
+            "addresses": [] if self.parent else [listener.url for listener in self.listeners],
             "generation": self.state.serving,
             "is_ready": any(worker.takes_requests for worker in self.state.workers.values()),
             "is_stopping": self.state.is_stopping,
@@ -499,6 +499,7 @@ class Supervisor(Loop):
                     lifeline=self.lifeline,
                     stacks=self.stacks.fd,
                     channel=theirs,
+                    parent=self.parent,
                 )
                 raise Forked(mold.run)
         theirs.close()
