@@ -37,7 +37,8 @@ def test_what_is_combined_with_the_application_is_said_below_it(configure):
 
 
 def test_the_block_is_aligned():
-    text = block([("a", "one", "rule"), ("long", "three", "other"), ("b", "far too long to align with", "")], False, "Penstock")
+    rows = [("a", "one", "rule"), ("long", "three", "other"), ("b", "far too long to align with", "")]
+    text = block(rows, False, "Penstock")
     assert text.splitlines()[1:] == [
         "  a     one    rule",
         "  long  three  other",
