@@ -327,6 +327,10 @@ def serve(options: Mapping[str, Any]) -> int:
         from penstock.sites.process import Sites  # noqa: PLC0415 (only with several sites)
 
         return play(Sites(config, options, start).run)
+    if not parent and (config.python or config.venv):
+        from penstock.interpreter import execute_own  # noqa: PLC0415 (off by default)
+
+        execute_own(config)
     from penstock.supervisor.process import Supervisor  # noqa: PLC0415
 
     return play(Supervisor(config, options, start, parent).run)
