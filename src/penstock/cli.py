@@ -45,6 +45,10 @@ SITE = "PENSTOCK_SITE"
 OWN_FLAGS = frozenset({"--help", "--config", "--json", "--deploy", "--live", "--layers", "--fail-level", "--site"})
 
 
+# As a shell tells of a program that SIGPIPE has ended.
+READER_LEFT = 141
+
+
 class Parser(argparse.ArgumentParser):
     """argparse, with our way of saying what is wrong."""
 
@@ -72,7 +76,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = vars(build_parser(words).parse_args(words))
         run = options.pop("run")
         status: int = run(options)
+        sys.stdout.flush()
         return status
+    except BrokenPipeError:
+        # Who reads, such as `head`, has had enough. Python would complain at its end of what it could not write.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_LEFT
     except PenstockError as error:
         red, plain = ("\x1b[1;31m", "\x1b[0m") if log.has_colour(2) else ("", "")
         print(f"{red}error:{plain} {error}", file=sys.stderr)
@@ -318,6 +327,10 @@ def serve(options: Mapping[str, Any]) -> int:
         from penstock.sites.process import Sites  # noqa: PLC0415 (only with several sites)
 
         return play(Sites(config, options, start).run)
+    if not parent and (config.python or config.venv):
+        from penstock.interpreter import execute_own  # noqa: PLC0415 (off by default)
+
+        execute_own(config)
     from penstock.supervisor.process import Supervisor  # noqa: PLC0415
 
     return play(Supervisor(config, options, start, parent).run)

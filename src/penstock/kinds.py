@@ -137,7 +137,7 @@ class Count(Kind):
         if self.auto and value == "auto":
             return "auto"
         text = str(value)
-        if not re.fullmatch(r"[0-9]{1,12}", text) or not self.minimum <= int(text) <= self.maximum:
+        if not re.fullmatch(r"-?[0-9]{1,12}", text) or not self.minimum <= int(text) <= self.maximum:
             raise ValueError(f"expected {self.forms}")
         return int(text)
 

@@ -17,6 +17,7 @@ from penstock.gateway.compose import compose
 from penstock.hooks import Hooks
 from penstock.hooks import load as load_hooks
 from penstock.privileges import Identity, become, check_access
+from penstock.process_limits import process_limits_of
 from penstock.processes import Channel, Forked, describe_status, give_back_memory, signals_blocked
 from penstock.settings import TABLE
 from penstock.sockets import Listener
@@ -76,6 +77,7 @@ class Mold:
             if self.generation > 1:
                 self.config = self.read_configuration()
             self.found = app.find(self.config, os.environ)
+            process_limits_of(self.config).apply()
             if self.identity:
                 become(self.identity)
                 check_access(self.identity, self.config.directory)

@@ -18,12 +18,28 @@ SCRIPTS = Path(sys.executable).parent
 PATIENCE = 60
 
 
-class Site(requests.Session):
+class Visitor(requests.Session):
     """One visitor of a running site: keeps cookies, takes addresses relative to the site."""
 
-    def __init__(self, address: str, lines: queue.SimpleQueue[str], written: list[str]) -> None:
+    def __init__(self, address: str) -> None:
         super().__init__()
         self.address = address
+
+    def request(self, method, path, **options):
+        return super().request(method, self.address + path, **{"timeout": PATIENCE} | options)
+
+    def post_form(self, path, fields, files=None, **options):
+        """Opens the form first, as a browser does, and sends its CSRF token along."""
+        self.get(path).raise_for_status()
+        fields = {**fields, "csrfmiddlewaretoken": self.cookies["csrftoken"]}
+        return self.post(path, data=fields, files=files, headers={"Referer": self.address + path}, **options)
+
+
+class Site(Visitor):
+    """The first visitor of a site, who also reads the server's log."""
+
+    def __init__(self, address: str, lines: queue.SimpleQueue[str], written: list[str]) -> None:
+        super().__init__(address)
         self.lines, self.written = lines, written  # the server's log: not yet waited for; all of it
 
     def wait_for(self, pattern: str) -> re.Match[str]:
@@ -35,15 +51,6 @@ class Site(requests.Session):
     def log(self) -> str:
         """What the server has written so far; all of it when it has ended."""
         return "".join(self.written)
-
-    def request(self, method, path, **options):
-        return super().request(method, self.address + path, **{"timeout": PATIENCE} | options)
-
-    def post_form(self, path, fields, files=None, **options):
-        """Opens the form first, as a browser does, and sends its CSRF token along."""
-        self.get(path).raise_for_status()
-        fields = {**fields, "csrfmiddlewaretoken": self.cookies["csrftoken"]}
-        return self.post(path, data=fields, files=files, headers={"Referer": self.address + path}, **options)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from careful_project import Spoilt, without_django, write
 @pytest.fixture
 def with_app(spoilt) -> Spoilt:
     """The careful project, with our app."""
-    spoilt.add("INSTALLED_APPS += ['penstock.django']\n")
+    spoilt.add("INSTALLED_APPS.insert(0, 'penstock.django')\n")
     return spoilt
 
 

@@ -132,6 +132,13 @@ class Waits:
     assert found["penstock.W006"]["object"] == "shop/settings.py:42"
 
 
+def test_a_development_server_that_is_hidden_behind_djangos_is_found(spoilt):
+    spoilt.add("INSTALLED_APPS.append('penstock.django')\n")
+    assert ours(spoilt.check()) == {"W011"}
+    spoilt.add("INSTALLED_APPS.insert(0, INSTALLED_APPS.pop())\n")
+    assert ours(spoilt.check()) == set()
+
+
 def test_an_asgi_application_is_found(spoilt):
     write(
         spoilt.directory,

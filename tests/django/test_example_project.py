@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from running_site import Site, manage, serve
+from running_site import Visitor, manage, serve
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def address(library):
 @pytest.fixture
 def visitor(address):
     """Somebody whom the site has never seen."""
-    return Site(address)
+    return Visitor(address)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from running_site import Site, serve
+from running_site import Visitor, serve
 
 
 @pytest.fixture(scope="module")
@@ -14,13 +14,13 @@ def address(wagtail_project):
 
 @pytest.fixture
 def editor(address):
-    visitor = Site(address)
+    visitor = Visitor(address)
     visitor.post_form("/admin/login/", {"username": "editor", "password": "correct-horse"}).raise_for_status()
     return visitor
 
 
 def test_the_first_page_is_shown_with_its_style(address):
-    visitor = Site(address)
+    visitor = Visitor(address)
     page = visitor.get("/")
     assert "Welcome to your new Wagtail site!" in page.text
     for style in re.findall(r'href="(/static/[^"]+\.css)"', page.text):

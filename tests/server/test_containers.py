@@ -87,7 +87,8 @@ def test_a_read_only_root_is_served_from_with_a_line_for_what_is_missing(launch,
     server.find_port()
     server.wait_for_worker(1)
     assert server.get().startswith("one from")
-    assert post(server.port, 2**21) == 503
+    assert post(server.port, 2**21) == 200
+    assert post(server.port, 2**25) == 503
     server.send("TERM")
     assert server.wait_for_end() == 0
     for line in (

@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -37,6 +40,15 @@ def test_the_help_of_serve_names_every_setting(capsys):
     text = capsys.readouterr().out
     assert [setting.flag for setting in LAYERED if setting.flag not in text] == []
     assert "[v6]:port" in " ".join(text.split())
+
+
+def test_a_reader_who_has_had_enough_is_no_error():
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = [sys.executable, "-m", "penstock", "explain", "shop.wsgi"]
+    left = subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (left.returncode, left.stderr) == (141, "")
 
 
 def test_the_version_is_printed(capsys):

@@ -14,6 +14,7 @@ def check(project: Project) -> Iterator[Finding]:
         yield finding("E005", f"the application {project.application!r} is an ASGI one")
     if project.settings:
         yield from asynchronous_middleware(project)
+        yield from development_server(project)
 
 
 def is_asynchronous(application: object) -> bool:
@@ -32,3 +33,14 @@ def asynchronous_middleware(project: Project) -> Iterator[Finding]:
             continue
         if not getattr(middleware, "sync_capable", True):
             yield finding("W006", f"{name} is asynchronous only", object=place_of(project.module, "MIDDLEWARE"))
+
+
+def development_server(project: Project) -> Iterator[Finding]:
+    """Whether our runserver is hidden behind that of Django's staticfiles."""
+    from django.apps import apps  # noqa: PLC0415 (only with Django)
+
+    names = [config.name for config in apps.get_app_configs()]
+    ours, theirs = "penstock.django", "django.contrib.staticfiles"
+    if {ours, theirs} <= set(names) and names.index(ours) > names.index(theirs):
+        message = f"{ours} stands behind {theirs}, so `manage.py runserver` is Django's own"
+        yield finding("W011", message, object=place_of(project.module, "INSTALLED_APPS"))

@@ -107,6 +107,12 @@ TABLE = (
         "mend the line that the traceback ends with, or correct the name",
     ),
     Rule(
+        "W011",
+        "manage.py runserver stays Django's",
+        "Of two apps with the same command Django takes the one that stands first in INSTALLED_APPS.",
+        'write "penstock.django" in front of "django.contrib.staticfiles"',
+    ),
+    Rule(
         "E101",
         "DEBUG is on",
         "Whoever meets an error sees the settings, the source code and the queries.",

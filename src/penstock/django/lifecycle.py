@@ -4,11 +4,9 @@ Django learns that a request is over when the response's close() is called. Wher
 a deadline ends the view, connections and caches would stay with the thread: here request_finished is fired then.
 """
 
-from contextlib import suppress
 from time import monotonic
 from typing import Any
 
-from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, connections
@@ -73,8 +71,7 @@ class DjangoLifecycle:
 def close_pools(opened: list[Any]) -> None:
     """Closes the pools of these connections, and so ends the threads of those."""
     for connection in opened:
-        close_pool = getattr(connection, "close_pool", None)  # only some databases have pools
-        # Settings that contradict each other have never opened one.
-        with suppress(ImproperlyConfigured):
-            if close_pool:
-                close_pool()
+        # Only some databases have pools, by alias or by alias and user. Closing one that nobody opened would open it.
+        pools = getattr(connection, "_connection_pools", ())
+        if any(connection.alias in (pool, pool[0]) for pool in pools):
+            connection.close_pool()
