@@ -12,6 +12,7 @@ use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -55,14 +56,15 @@ impl Front {
         let mut event_loop = event_loop.ok_or_else(|| PyRuntimeError::new_err("a front runs once"))?;
         let own = |number: i32| (number >= 0).then(|| raw::duplicate(number)).transpose();
         let (wakeup, mut control) = (own(wakeup_fd)?, own(control_fd)?);
-        let hub = self.hub.clone();
+        let has_ended = Arc::new(AtomicBool::new(false));
+        let teller = TellMain { hub: self.hub.clone(), has_ended: has_ended.clone() };
         let runner = thread::Builder::new().name("front".into()).spawn(move || {
-            let _told_at_the_end = TellMain(hub);
+            let _told_at_the_end = teller;
             while !event_loop.is_finished() {
                 event_loop.turn(Patience::UntilEvent(None));
             }
         })?;
-        while !runner.is_finished() {
+        while !has_ended.load(Ordering::SeqCst) {
             let is_told = py.detach(|| self.hub.wait_as_main(wakeup.as_ref(), control.as_ref(), None))?;
             py.check_signals()?;
             for (level, text) in self.hub.take_messages() {
@@ -141,11 +143,15 @@ impl Front {
 }
 
 /// Wakes the main thread when the loop has ended, however it did.
-struct TellMain(Arc<Hub>);
+struct TellMain {
+    hub: Arc<Hub>,
+    has_ended: Arc<AtomicBool>,
+}
 
 impl Drop for TellMain {
     fn drop(&mut self) {
-        self.0.wake_main();
+        self.has_ended.store(true, Ordering::SeqCst);
+        self.hub.wake_main();
     }
 }
 
