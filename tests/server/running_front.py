@@ -27,7 +27,7 @@ ROUTES = [SHOP, BLOG, BLOG_OF_SHOP]
 class RunningFront:
     """One front on one TCP socket; its sites are `shop` (0) and `blog` (1) of neighbours.py unless told otherwise."""
 
-    def __init__(self, stack: ExitStack, routes: list[dict], sites: int, settings: dict) -> None:
+    def __init__(self, stack: ExitStack, routes: list[dict], sites: int, settings: dict, options: dict) -> None:
         self.stack, self.routes = stack, routes
         self.listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=1024))
         self.pairs = [self.pair() for _ in range(sites)]
@@ -37,6 +37,7 @@ class RunningFront:
         ends = [front.fileno() for front, _ in self.pairs]
         plan = {
             "settings": settings,
+            "options": options,
             "listeners": [self.listener.fileno()],
             "sites": ends,
             "routes": routes,
@@ -101,10 +102,10 @@ class RunningFront:
 
 
 @contextmanager
-def front_with(routes=ROUTES, sites=2, **settings):
-    """Runs a front without any worker."""
+def front_with(routes=ROUTES, sites=2, options=None, **settings):
+    """Runs a front without any worker; `options` are the engine's, for what no setting allows."""
     with ExitStack() as stack:
-        yield RunningFront(stack, routes, sites, settings)
+        yield RunningFront(stack, routes, sites, settings, options or {})
 
 
 def request(host: str, path: str = "/", *fields: str, method: str = "GET", body: bytes = b"") -> bytes:

@@ -37,7 +37,7 @@ def engine_for(request) -> Iterator:
                 if request.param == "alone":
                     engines[key] = stack.enter_context(running("echo:application", **options))
                 else:
-                    front = stack.enter_context(front_with([DEFAULT], sites=1, **options))
+                    front = stack.enter_context(front_with([DEFAULT], sites=1, options=options))
                     stack.enter_context(front.engine("echo:application", 0, **options))
                     engines[key] = front
             return engines[key]
