@@ -19,7 +19,7 @@ from pathlib import Path
 
 from loads import CONNECTIONS, LoadError, Wrk, post, wrk
 from processes import LOAD_CPUS, SERVER_CPUS, busy_seconds, cpu_seconds, memory_bytes, peak_memory, start_on
-from servers import HERE, Running, Server, Setup
+from servers import HERE, SERVERS, Running, Server, Setup
 
 MIB = 1024 * 1024
 Sample = dict[str, float]
@@ -99,6 +99,39 @@ def with_password(server: Server, options: Options) -> Sample:
                 samples.append(load_sample(running, part, script=script)["cpu_us"])
     open_us, guarded_us = (statistics.median(samples) for samples in costs.values())
     return {"cpu_us": guarded_us, "open_cpu_us": open_us, "more_us": guarded_us - open_us}
+
+
+# wrk does not say which connection a request is for: each has an even chance of changing the site, as in a proxy's pool.
+FRONT_LOADS = {
+    "kept": "",
+    "new": 'wrk.headers["Connection"] = "close"',
+    "alternating": """
+local hosts = {}
+init = function()
+  for number, host in ipairs({"one.test", "two.test"}) do
+    hosts[number] = wrk.format("GET", "/", {["Host"] = host})
+  end
+end
+request = function() return hosts[math.random(2)] end
+""",
+}
+
+
+def behind_front(kind: str) -> Measurement:
+    """The minimal view in an engine alone, and behind a front; in turns, for a machine that drifts."""
+
+    def measure(_server: Server, options: Options) -> Sample:
+        samples: dict[str, list[Sample]] = {"engine": [], "front": []}
+        part = Options(options.seconds / 2, options.scratch)
+        for _ in range(3):
+            for name, found in samples.items():
+                with SERVERS[name].running(Setup("django_minimal")) as running:
+                    found.append(load_sample(running, part, script=FRONT_LOADS[kind]))
+        alone, behind = (statistics.median(sample["rate"] for sample in found) for found in samples.values())
+        cpu = [statistics.median(sample["cpu_us"] for sample in found) for found in samples.values()]
+        return {"rate": behind, "alone": alone, "kept": behind / alone, "cpu_us": cpu[1], "alone_cpu_us": cpu[0]}
+
+    return measure
 
 
 def in_process(app: str, options: Options) -> Sample:

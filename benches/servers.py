@@ -119,6 +119,10 @@ def engine_and_bridge(setup: Setup, port: int) -> list[str]:
     return [*engine(setup, port), "bridge"]
 
 
+def front(setup: Setup, port: int) -> list[str]:
+    return [sys.executable, str(HERE / "start_front.py"), setup.app, str(port), str(setup.threads)]
+
+
 def waitress(setup: Setup, port: int) -> list[str]:
     return [
         *(str(peers.PYTHON.with_name("waitress-serve")), f"--listen=127.0.0.1:{port}", f"--threads={setup.threads}"),
@@ -213,6 +217,7 @@ SERVERS = {
         Server("penstock", penstock),
         Server("engine", engine),
         Server("engine-and-bridge", engine_and_bridge),
+        Server("front", front),
         Server("fastwsgi", own_starter("fastwsgi")),
         Server("bjoern", own_starter("bjoern")),
         Server("granian", granian),

@@ -16,6 +16,7 @@ WITH_ROUTER = (*PYTHON_PEERS, "uwsgi-router")
 LEFT_OUT = {
     "engine": "Penstock's own, without the rest of it",
     "engine-and-bridge": "Penstock's own, without the rest of it",
+    "front": "Penstock's own, for several sites",
     "nginx": "serves files, no application",
     "uwsgi-router": "its router matters where clients are slow or views are; uwsgi stands for it here",
 }
@@ -121,6 +122,22 @@ def overload_verdicts(figures: Figures) -> list[Verdict]:
     ]
 
 
+def front_row(kind: str, title: str, bound: float) -> Row:
+    """A site behind the front beside the same site alone: a comparison of Penstock with itself."""
+
+    def verdicts(figures: Figures) -> list[Verdict]:
+        return [absolute(f"a site behind the front, {title}", f"≥ {bound:g} of itself alone", figures, "kept", at_least=bound)]
+
+    return Row(
+        f"front-{kind}",
+        f"minimal Django view behind the front, {title}",
+        (),
+        measure.behind_front(kind),
+        verdicts,
+        dict.fromkeys(SERVERS, "a comparison of Penstock with itself"),
+    )
+
+
 ROWS = {
     row.name: row
     for row in (
@@ -151,6 +168,9 @@ ROWS = {
             ],
             dict.fromkeys(SERVERS, "asks for no passwords"),
         ),
+        front_row("kept", "kept-alive connections", 0.97),
+        front_row("new", "a connection for each request", 0.75),
+        front_row("alternating", "connections that change between two sites", 0.5),
         Row(
             "page",
             "Django page: ORM query and template",

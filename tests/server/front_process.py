@@ -23,7 +23,14 @@ def listening(fd):
     return Listener(end, "unix" if end.family == socket.AF_UNIX else "tcp", host, port, "")
 
 
-role = FrontProcess(
+class Front(FrontProcess):
+    """With narrower limits than the settings allow."""
+
+    def options(self):
+        return super().options() | plan["options"]
+
+
+role = Front(
     config=load(plan["settings"], os.environ, os.getcwd()),
     listeners=[listening(fd) for fd in plan["listeners"]],
     sites=[socket.socket(fileno=fd) for fd in plan["sites"]],

@@ -11,6 +11,7 @@ from urllib.parse import unquote_to_bytes
 
 import pytest
 from running_engine import RunningEngine, running
+from running_front import RunningFront, front_with
 
 sys.path.append(str(Path(__file__).parents[1] / "conformance"))
 from cases import Case, Request, cases
@@ -18,21 +19,27 @@ from cases import Case, Request, cases
 CASES = list(cases())
 OPTION_OF = {"request_line": "max_request_line", "head": "max_head", "fields": "max_fields", "body": "max_body"}
 FOLLOWING = b"GET /- HTTP/1.1\r\nHost: x\r\n\r\n"
+DEFAULT = {"hosts": [""], "path": "/", "site": 0}
 # More sends than this make a long case slow and find nothing new.
 MOST_SENDS = 400
 
 
-@pytest.fixture(scope="module")
-def engine_for() -> Iterator:
-    """The engine with these limits; each is started once."""
-    engines: dict[str, RunningEngine] = {}
+@pytest.fixture(scope="module", params=["alone", "behind a front"])
+def engine_for(request) -> Iterator:
+    """The engine with these limits, or the front of one; each is started once."""
+    engines: dict[str, RunningEngine | RunningFront] = {}
     with ExitStack() as stack:
 
-        def find(limits: dict[str, int]) -> RunningEngine:
+        def find(limits: dict[str, int]) -> RunningEngine | RunningFront:
             key = json.dumps(limits)
             if key not in engines:
                 options = {OPTION_OF[name]: limit for name, limit in limits.items()}
-                engines[key] = stack.enter_context(running("echo:application", **options))
+                if request.param == "alone":
+                    engines[key] = stack.enter_context(running("echo:application", **options))
+                else:
+                    front = stack.enter_context(front_with([DEFAULT], sites=1, options=options))
+                    stack.enter_context(front.engine("echo:application", 0, **options))
+                    engines[key] = front
             return engines[key]
 
         yield find

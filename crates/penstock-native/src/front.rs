@@ -56,16 +56,15 @@ impl Front {
         let mut event_loop = event_loop.ok_or_else(|| PyRuntimeError::new_err("a front runs once"))?;
         let own = |number: i32| (number >= 0).then(|| raw::duplicate(number)).transpose();
         let (wakeup, mut control) = (own(wakeup_fd)?, own(control_fd)?);
-        let hub = self.hub.clone();
-        let is_over = Arc::new(AtomicBool::new(false));
-        let told = is_over.clone();
+        let has_ended = Arc::new(AtomicBool::new(false));
+        let teller = TellMain { hub: self.hub.clone(), has_ended: has_ended.clone() };
         let runner = thread::Builder::new().name("front".into()).spawn(move || {
-            let _told_at_the_end = TellMain { hub, is_over: told };
+            let _told_at_the_end = teller;
             while !event_loop.is_finished() {
                 event_loop.turn(Patience::UntilEvent(None));
             }
         })?;
-        while !is_over.load(Ordering::Acquire) {
+        while !has_ended.load(Ordering::SeqCst) {
             let is_told = py.detach(|| self.hub.wait_as_main(wakeup.as_ref(), control.as_ref(), None))?;
             py.check_signals()?;
             for (level, text) in self.hub.take_messages() {
@@ -143,16 +142,15 @@ impl Front {
     }
 }
 
-/// Tells the main thread when the loop has ended, however it did. The thread itself ends a moment later, too late for
-/// a main thread that looks as soon as it wakes.
+/// Wakes the main thread when the loop has ended, however it did.
 struct TellMain {
     hub: Arc<Hub>,
-    is_over: Arc<AtomicBool>,
+    has_ended: Arc<AtomicBool>,
 }
 
 impl Drop for TellMain {
     fn drop(&mut self) {
-        self.is_over.store(true, Ordering::Release);
+        self.has_ended.store(true, Ordering::SeqCst);
         self.hub.wake_main();
     }
 }

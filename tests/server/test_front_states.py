@@ -1,0 +1,191 @@
+"""Sites that are not there: down, waiting, killed, reloaded or flooded. Nobody who has been let in is lost."""
+
+import os
+import signal
+import socket
+
+from raw_client import PATIENCE
+from running_front import BLOG, SHOP, front_with, request, site_of
+
+
+def ask(front, host="shop.test", path="/"):
+    """A request on a connection of its own, whose answer comes later."""
+    client = front.connect()
+    client.send(request(host, path))
+    return client
+
+
+def until(front, counter, value):
+    """Waits until a counter of the front has come so far. It is asked again and again, and each answer is a trip."""
+    while front.stats()[counter] < value:
+        assert front.process.poll() is None
+
+
+def test_a_site_that_is_down_gets_503_with_the_reason_and_others_do_not_notice():
+    with front_with() as front, front.engine("neighbours:blog", 1):
+        front.set_state(0, "down", "it failed to start")
+        with ask(front) as client:
+            answer = client.response()
+            assert (answer.status, answer["Retry-After"]) == (503, "5")
+            assert b"it failed to start" in answer.body
+        with ask(front, "blog.test") as client:
+            assert site_of(client.response()) == "blog"
+        front.set_state(0, "up")
+        with front.engine("neighbours:shop", 0), ask(front) as client:
+            assert site_of(client.response()) == "shop"
+
+
+def test_requests_for_a_site_that_waits_are_kept_and_it_is_asked_for_once():
+    with front_with() as front:
+        front.set_state(0, "waiting")
+        clients = [ask(front) for _ in range(5)]
+        assert front.says() == {"event": "wanted", "site": 0}
+        until(front, "connections_handed", 5)
+        with front.engine("neighbours:shop", 0):
+            front.set_state(0, "up")
+            for client in clients:
+                with client:
+                    assert site_of(client.response()) == "shop"
+        assert front.says_nothing()
+
+
+def test_a_worker_that_is_killed_takes_no_connection_with_it_that_it_has_not_opened():
+    with front_with() as front, front.engine("neighbours:shop", 0, max_connections=1) as first:
+        held = ask(front, path="/hold")
+        first.tester.hears("shop")
+        waiting = [ask(front) for _ in range(50)]
+        until(front, "connections_handed", 51)
+        first.process.kill()
+        first.process.wait(PATIENCE)
+        with held:
+            assert held.rest() == b""
+        with front.engine("neighbours:shop", 0):
+            for client in waiting:
+                with client:
+                    assert site_of(client.response()) == "shop"
+
+
+def test_idle_connections_of_a_worker_that_leaves_go_to_the_next_without_their_clients_noticing():
+    with front_with() as front:
+        with front.engine("neighbours:shop", 0) as first:
+            clients = [ask(front) for _ in range(20)]
+            for client in clients:
+                assert site_of(client.response()) == "shop"
+            assert first.stop()["connections_handed"] == 20
+        with front.engine("neighbours:shop", 0):
+            for client in clients:
+                with client:
+                    client.send(request("shop.test"))
+                    assert site_of(client.response()) == "shop"
+
+
+def test_a_reload_of_engines_loses_none_of_the_requests_on_kept_connections():
+    with front_with() as front:
+        clients = [front.connect() for _ in range(10)]
+        for _ in range(3):
+            with front.engine("neighbours:shop", 0):
+                for client in clients * 5:
+                    client.send(request("shop.test"))
+                    assert site_of(client.response()) == "shop"
+        for client in clients:
+            client.socket.close()
+
+
+def test_two_workers_of_a_site_share_its_connections():
+    two = {"multiprocess": True}
+    with front_with() as front, front.engine("neighbours:shop", 0, **two) as one:
+        with front.engine("neighbours:shop", 0, **two) as other:
+            held = ask(front, path="/hold"), ask(front, path="/hold"), ask(front, path="/hold")
+            for engine in (one, other):
+                os.kill(engine.process.pid, 0)
+            clients = [ask(front) for _ in range(100)]
+            for client in clients:
+                with client:
+                    assert site_of(client.response()) == "shop"
+            for engine in (one, other):
+                engine.tester.release_all()
+            while any(client.received == b"" and not is_readable(client) for client in held):
+                for engine in (one, other):
+                    engine.tester.release_all()
+            for client in held:
+                with client:
+                    assert site_of(client.response()) == "shop"
+
+
+def is_readable(client):
+    client.socket.setblocking(False)
+    try:
+        return bool(client.socket.recv(1, socket.MSG_PEEK))
+    except BlockingIOError:
+        return False
+    finally:
+        client.socket.settimeout(PATIENCE)
+
+
+def test_a_site_that_takes_nothing_for_too_long_gets_503_when_its_box_is_full():
+    with front_with(queue_timeout="1s") as front:
+        front.pairs[0][0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        clients = [ask(front) for _ in range(50)]
+        answer = clients[-1].response()
+        assert (answer.status, answer["Retry-After"]) == (503, "5")
+        handed = front.stats()["connections_handed"]
+        assert 0 < handed < 50
+        with front.engine("neighbours:shop", 0):
+            answers = [client.response().status for client in clients[:-1]]
+        assert sorted(set(answers)) == [200, 503]
+        assert answers.count(200) == handed
+        for client in clients:
+            client.socket.close()
+
+
+def test_connections_that_wait_for_room_go_on_when_there_is_some():
+    with front_with() as front:
+        front.pairs[0][0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        clients = [ask(front) for _ in range(50)]
+        until(front, "connections_accepted", 50)
+        assert front.stats()["connections_handed"] < 50
+        with front.engine("neighbours:shop", 0):
+            for client in clients:
+                with client:
+                    assert site_of(client.response()) == "shop"
+
+
+def test_a_site_is_added_while_the_front_runs():
+    with front_with([SHOP], sites=1) as front, front.engine("neighbours:shop", 0):
+        with ask(front, "blog.test") as client:
+            assert client.response().status == 421
+        front.pairs.append(front.pair())
+        socket.send_fds(front.channel.end, [b'{"command": "add"}'], [front.pairs[1][0].fileno()])
+        assert front.says() == {"event": "added", "site": 1}
+        front.tell("routes", routes=[SHOP, BLOG])
+        front.routes = [SHOP, BLOG]
+        with front.engine("neighbours:blog", 1), ask(front, "blog.test") as client:
+            assert site_of(client.response()) == "blog"
+            client.send(request("shop.test"))
+            assert site_of(client.response()) == "shop"
+
+
+def test_what_is_no_letter_does_not_disturb_the_front_or_a_site():
+    with front_with() as front, front.engine("neighbours:shop", 0):
+        front.pairs[0][1].send(b"junk for the front")
+        front.pairs[0][0].send(b"junk for the site")
+        with open(os.devnull, "rb") as nothing:
+            socket.send_fds(front.pairs[0][1], [b"\1\0" + bytes(20)], [nothing.fileno()])
+        with ask(front) as client:
+            assert site_of(client.response()) == "shop"
+
+
+def test_the_front_leaves_when_its_supervisor_has_gone():
+    with front_with() as front:
+        front.channel.close()
+        assert front.process.wait(PATIENCE) == 0
+
+
+def test_sites_go_on_with_their_connections_when_the_front_is_killed():
+    with front_with() as front, front.engine("neighbours:shop", 0), ask(front) as client:
+        assert site_of(client.response()) == "shop"
+        front.process.send_signal(signal.SIGKILL)
+        front.process.wait(PATIENCE)
+        front.process.returncode = 0
+        client.send(request("shop.test"))
+        assert site_of(client.response()) == "shop"
