@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import threading
 
 from running_penstock import PATIENCE, RunningPenstock
 
@@ -46,3 +47,26 @@ def snapshot(server: RunningPenstock) -> dict:
 def site_of(server: RunningPenstock, name: str) -> dict:
     """What it prints of one site."""
     return next(site for site in snapshot(server)["sites"] if site["name"] == name)
+
+
+class Visitor(threading.Thread):
+    """Asks one site again and again, each time on a connection of its own, until it is told to stop."""
+
+    def __init__(self, port, host):
+        super().__init__()
+        self.port, self.host = port, host
+        self.answers = []
+        self.is_over = threading.Event()
+        self.start()
+
+    def run(self):
+        while not self.is_over.is_set():
+            try:
+                self.answers.append(ask(self.port, self.host)[0])
+            except OSError as error:
+                self.answers.append(repr(error))
+
+    def finish(self):
+        self.is_over.set()
+        self.join()
+        return set(self.answers)

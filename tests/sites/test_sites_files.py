@@ -1,9 +1,7 @@
 """One file a site: adding, changing and removing files, while other sites are asked all the time."""
 
-import threading
-
 import pytest
-from asked_sites import ask, site_of, snapshot, wait_until_up
+from asked_sites import Visitor, ask, site_of, snapshot, wait_until_up
 
 FILES = 'sites = "sites.d/*.toml"\n[server]\nbind = ["127.0.0.1:0"]\n'
 
@@ -35,29 +33,6 @@ def serve_files(tmp_path, launch, write_site):
         return server
 
     return begin
-
-
-class Visitor(threading.Thread):
-    """Asks one site again and again, each time on a connection of its own, until it is told to stop."""
-
-    def __init__(self, port, host):
-        super().__init__()
-        self.port, self.host = port, host
-        self.answers = []
-        self.is_over = threading.Event()
-        self.start()
-
-    def run(self):
-        while not self.is_over.is_set():
-            try:
-                self.answers.append(ask(self.port, self.host)[0])
-            except OSError as error:
-                self.answers.append(repr(error))
-
-    def finish(self):
-        self.is_over.set()
-        self.join()
-        return set(self.answers)
 
 
 def test_files_of_sites_come_change_and_go_and_no_request_of_another_site_is_lost(serve_files, write_site, tmp_path):

@@ -139,6 +139,12 @@ TABLE = (
     gauge("threads_stuck", "Threads that did not come back after their deadline", "threads_stuck"),
     gauge("connections_open", "Connections of clients", "connections_open"),
     counter("connections_accepted", "Connections accepted", "connections_accepted"),
+    counter("connections_taken", "Connections taken from the front of several sites", "connections_taken"),
+    counter(
+        "connections_handed",
+        "Connections given back to it, because of a request of another site",
+        "connections_handed",
+    ),
     counter("received_bytes", "Bytes read from clients, heads and framing included", "bytes_in"),
     counter("sent_bytes", "Bytes written to clients, heads and framing included", "bytes_out"),
 )

@@ -8,6 +8,8 @@ Reading = Mapping[str, Any]  # what Scoreboard.read() gives
 # What the scoreboard counts upwards; the rest of a reading goes up and down.
 COUNTERS = (
     "connections_accepted",
+    "connections_taken",
+    "connections_handed",
     "requests",
     "responses_1xx",
     "responses_2xx",
