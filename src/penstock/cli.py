@@ -323,7 +323,7 @@ def serve(options: Mapping[str, Any]) -> int:
     if not parent:
         for note in options.get("notes", ()):
             log.info(note)
-    if config.has_sites and "site" not in options:
+    if config.has_sites and not config.site:
         from penstock.sites.process import Sites  # noqa: PLC0415 (only with several sites)
 
         return play(Sites(config, options, start).run)
@@ -367,6 +367,10 @@ def check(options: dict[str, Any]) -> int:
     wants_json = options.pop("json")
     start = working_directory()
     config = load(options, os.environ, start)
+    if config.has_sites and not config.site:
+        raise UsageError(
+            "there are several sites, and check looks at one", f"--site {'|'.join(config.sites) or 'NAME'}"
+        )
     with contextlib.redirect_stdout(sys.stderr):  # what the application prints is none of our data
         report = run(config, Serving(options, dict(os.environ), start), asked)
     if wants_json:

@@ -48,12 +48,14 @@ class Config:
         directory: str,
         file: str | None,
         layer: Layer,
+        site: str = "",
     ) -> None:
         self.values = values
         self.directory = directory  # where the command was started, or --chdir
         self.file = file
         self.environments = tuple(layer.environments)  # the names of the file's [env.NAME]
         self.layer = layer
+        self.site = site  # the name of the one of several that this is about
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -132,7 +134,7 @@ def load(arguments: Mapping[str, Any], environment: Mapping[str, str], start: st
     if site:
         prefix, origin = values["statsd_prefix"]
         values["statsd_prefix"] = Value(f"{prefix}.{site}", origin)
-    return Config(values, values["chdir"].value or directory, file, layer)
+    return Config(values, values["chdir"].value or directory, file, layer, site)
 
 
 def env_of_file(directory: str) -> Value:

@@ -133,7 +133,7 @@ class Mold:
         changed = [name for name, old in fixed.items() if config.values[name].value != old.value]
         if changed:
             log.warning(f"a reload does not change {', '.join(changed)}: restart Penstock for that")
-        return Config({**config.values, **fixed}, config.directory, config.file, config.layer)
+        return Config({**config.values, **fixed}, config.directory, config.file, config.layer, config.site)
 
     def facts(self) -> dict[str, Any]:
         """What the supervisor wants to know and to show."""
