@@ -80,7 +80,7 @@ def test_visitors_of_a_site_that_cannot_start_are_told_to_come_back_until_it_doe
     state.failed("shop", "there is no module 'shop'")
     actions = state.exited("shop", "exited with status 1", 1)
     assert without_lines(actions) == [Shut("shop")]
-    assert "the site shop cannot start: there is no module 'shop'" in lines(actions)[0]
+    assert lines(actions) == ["the site shop cannot start, starting it again in 0.1 s: there is no module 'shop'"]
     assert without_lines(state.tick(1 + FIRST_PAUSE)) == [Start("shop")]
     assert without_lines(state.ready("shop", 2)) == [Open("shop")]
 

@@ -12,7 +12,9 @@ def options_of(config, number=1, workers=1):
     listener = Listener(socket.socket(), "tcp", "127.0.0.1", "8000", "")
     site = SimpleNamespace(config=config, mounts=[])
     options = Worker(
-        SimpleNamespace(listeners=[listener], scoreboard=SimpleNamespace(fileno=lambda: 9)), number, workers
+        SimpleNamespace(listeners=[listener], scoreboard=SimpleNamespace(fileno=lambda: 9), parent=None),
+        number,
+        workers,
     ).options(site)
     listener.socket.close()
     return options

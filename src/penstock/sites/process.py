@@ -17,7 +17,7 @@ from penstock._native import version
 from penstock.admin.control import ControlServer
 from penstock.announce import block
 from penstock.cli import SITE
-from penstock.config import ONLY_ONE, Config, load
+from penstock.config import ONLY_ONE, Config, Value, load
 from penstock.errors import PenstockError, UsageError, nearest
 from penstock.front import FrontProcess
 from penstock.privileges import Identity
@@ -300,6 +300,7 @@ class Sites(Loop):
         """Forks the front, which leaves these frames by way of Forked."""
         ours, theirs = Channel.pair()
         self.known_to_front = list(self.sites)
+        identity = nobody() if not os.geteuid() else None
         with signals_blocked():
             pid = os.fork()
             if not pid:
@@ -307,12 +308,12 @@ class Sites(Loop):
                 ours.close()
                 raise Forked(
                     FrontProcess(
-                        config=self.config,
+                        config=without_log_file(self.config) if identity else self.config,
                         listeners=self.listeners,
                         sites=[handle.inbox.front for handle in self.sites.values()],
                         routes=table_of(self.rules, self.numbers_in_front()),
                         channel=theirs,
-                        identity=nobody() if not os.geteuid() else None,
+                        identity=identity,
                     ).run
                 )
         theirs.close()
@@ -606,6 +607,14 @@ def nobody() -> Identity | None:
     except KeyError:
         return None
     return Identity(entry.pw_uid, entry.pw_gid, [entry.pw_gid], entry.pw_name, entry.pw_dir)
+
+
+def without_log_file(config: Config) -> Config:
+    """The configuration for a front that may not open what root has."""
+    if config.access_log in ("", "-"):
+        return config
+    values = {**config.values, "access_log": Value("", config.origin("access_log"))}
+    return Config(values, config.directory, config.file, config.layer)
 
 
 def refuse_only_one(arguments: Mapping[str, Any]) -> None:

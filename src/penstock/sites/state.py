@@ -220,12 +220,12 @@ class State:
             site.pause = FIRST_PAUSE
         site.restarts += 1
         site.resume_at = now + site.pause
-        again = f"; starting it again in {site.pause:g} s"
+        again = f"starting it again in {site.pause:g} s"
         site.pause = min(site.pause * 2, LONGEST_PAUSE)
         site.become("failing", now)
         if was_up and not site.error:
-            return [Log("error", f"the supervisor of the site {name} {ending}{again}")]
-        return [*self.shut(name), Log("error", f"the site {name} cannot start: {site.error or ending}{again}")]
+            return [Log("error", f"the supervisor of the site {name} {ending}; {again}")]
+        return [*self.shut(name), Log("error", f"the site {name} cannot start, {again}: {site.error or ending}")]
 
     def left(self, name: str, site: Site, now: float) -> list[Action]:
         """A site has ended as it was told to."""
