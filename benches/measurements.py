@@ -101,7 +101,7 @@ def with_password(server: Server, options: Options) -> Sample:
     return {"cpu_us": guarded_us, "open_cpu_us": open_us, "more_us": guarded_us - open_us}
 
 
-# wrk does not say which connection a request is for: each has an even chance of changing the site, as in a proxy's pool.
+# wrk does not say which connection a request is for: each has an even chance to change the site, as in a proxy's pool.
 FRONT_LOADS = {
     "kept": "",
     "new": 'wrk.headers["Connection"] = "close"',

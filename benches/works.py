@@ -126,7 +126,8 @@ def front_row(kind: str, title: str, bound: float) -> Row:
     """A site behind the front beside the same site alone: a comparison of Penstock with itself."""
 
     def verdicts(figures: Figures) -> list[Verdict]:
-        return [absolute(f"a site behind the front, {title}", f"≥ {bound:g} of itself alone", figures, "kept", at_least=bound)]
+        target = f"≥ {bound:g} of itself alone"
+        return [absolute(f"a site behind the front, {title}", target, figures, "kept", at_least=bound)]
 
     return Row(
         f"front-{kind}",

@@ -49,6 +49,10 @@ OWN_FLAGS = frozenset({"--help", "--config", "--json", "--deploy", "--live", "--
 READER_LEFT = 141
 
 
+# As a shell tells of a program that SIGPIPE has ended.
+READER_LEFT = 141
+
+
 class Parser(argparse.ArgumentParser):
     """argparse, with our way of saying what is wrong."""
 
@@ -146,7 +150,10 @@ def build_parser(words: Sequence[str]) -> Parser:
     )
     checking.set_defaults(run=check)
     add_check_options(checking)
-    for command in (serving, explaining, checking):
+    # A hundred options: made only for the command that is called, or they would stay in the supervisor's memory.
+    for name, command in {"serve": serving, "explain": explaining, "check": checking}.items():
+        if name not in words[:1]:
+            continue
         add_settings(command)
         if has_foreign_flags(words):
             from penstock.gunicorn_flags import add_to  # noqa: PLC0415 (only for who brings Gunicorn's habits)

@@ -8,8 +8,10 @@ from running_front import ROUTES, descriptors_of, front_with, request, site_of
 
 @pytest.fixture(scope="module")
 def front():
-    with front_with() as front, front.engine("neighbours:shop", 0), front.engine(
-        "neighbours:blog", 1, script_name="/blog"
+    with (
+        front_with() as front,
+        front.engine("neighbours:shop", 0),
+        front.engine("neighbours:blog", 1, script_name="/blog"),
     ):
         yield front
 
@@ -162,9 +164,12 @@ def test_a_head_that_does_not_end_in_time_gets_408():
 
 
 def test_a_proxy_that_names_its_client_is_heard_once():
-    with front_with(proxy_protocol=True) as front, front.engine("neighbours:shop", 0), front.engine(
-        "neighbours:blog", 1
-    ), front.connect() as client:
+    with (
+        front_with(proxy_protocol=True) as front,
+        front.engine("neighbours:shop", 0),
+        front.engine("neighbours:blog", 1),
+        front.connect() as client,
+    ):
         client.send(b"PROXY TCP4 203.0.113.7 192.0.2.1 4711 80\r\n" + request("shop.test"))
         for host in ("blog.test", "shop.test"):
             assert json.loads(client.response().body)["REMOTE_ADDR"] == "203.0.113.7"

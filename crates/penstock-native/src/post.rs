@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 pub enum State {
     Up,
     /// No worker is there yet. Requests are kept; whoever starts the site is told once.
-    Waiting { is_told: bool },
+    Waiting {
+        is_told: bool,
+    },
     /// 503, with a sentence that says why.
     Down(String),
 }

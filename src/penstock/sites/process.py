@@ -4,6 +4,7 @@ It binds the addresses, starts the front, which knows whose each request is, and
 """
 
 import contextlib
+import gc
 import os
 import select
 import signal
@@ -21,7 +22,7 @@ from penstock.config import ONLY_ONE, Config, Value, load
 from penstock.errors import PenstockError, UsageError, nearest
 from penstock.front import FrontProcess
 from penstock.privileges import Identity
-from penstock.processes import Channel, Forked, become_subreaper, describe_status, signals_blocked
+from penstock.processes import Channel, Forked, become_subreaper, describe_status, give_back_memory, signals_blocked
 from penstock.settings import BY_NAME
 from penstock.sites import state
 from penstock.sites.child import Legacy
@@ -136,6 +137,8 @@ class Sites(Loop):
     def supervise(self, configs: Mapping[str, Config]) -> None:
         """The loop: wait, collect what happened, decide, act."""
         become_subreaper()
+        gc.collect()  # as in Supervisor
+        give_back_memory()
         self.signals = SignalQueue()
         self.poll.register(self.signals, select.POLLIN)
         self.be_found()

@@ -1,6 +1,7 @@
 """Does what state.py decides: forks, signals, waits, writes lines. Decides nothing itself."""
 
 import contextlib
+import gc
 import os
 import select
 import signal
@@ -24,6 +25,7 @@ from penstock.processes import (
     Message,
     become_subreaper,
     describe_status,
+    give_back_memory,
     memory_of,
     signals_blocked,
 )
@@ -140,6 +142,9 @@ class Supervisor(Loop):
     def supervise(self) -> None:
         """The loop: wait, collect what happened, decide, act."""
         become_subreaper()
+        # What reading the command line has left behind is a megabyte, and each process from here on would have it.
+        gc.collect()
+        give_back_memory()
         self.scoreboard = Scoreboard(self.slots, self.threads)
         # Held open by the supervisor alone: when it ends, however it ends, the kernel tells the workers.
         self.lifeline, self.life = os.pipe()
