@@ -119,23 +119,6 @@ def listen_to_signals(engine: "Engine | Front", graceful_timeout: float) -> int:
     return reader
 
 
-def listen_to_signals(engine: "Engine | Front", graceful_timeout: float) -> int:
-    """Installs the handlers. Returns the descriptor that wakes the engine up to run them."""
-    reader, writer = os.pipe()
-    for fd in (reader, writer):
-        os.set_blocking(fd, False)
-    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    signal.signal(signal.SIGTERM, lambda *_: engine.stop(graceful_timeout))
-    signal.signal(signal.SIGQUIT, lambda *_: engine.stop(0))
-
-    def reopen(*_: object) -> None:
-        log.journal.reopen()
-        engine.reopen_logs()
-
-    signal.signal(signal.SIGUSR1, reopen)
-    return reader
-
-
 def engine_options(config: "Config", listeners: "list[Listener]", mounts: "list[StaticMount]") -> "EngineOptions":
     """What the configuration tells an engine, one that is alone in its process and on no scoreboard."""
     descriptors = capacity.raise_descriptor_limit()
