@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from penstock import log
 from penstock.env_files import read_variable
 from penstock.errors import ConfigurationError, nearest
 from penstock.kinds import WrongTable
@@ -135,6 +136,15 @@ def load(arguments: Mapping[str, Any], environment: Mapping[str, str], start: st
         prefix, origin = values["statsd_prefix"]
         values["statsd_prefix"] = Value(f"{prefix}.{site}", origin)
     return Config(values, values["chdir"].value or directory, file, layer, site)
+
+
+def keep_fixed(fresh: Config, before: Config) -> Config:
+    """A configuration that was read anew, with the old values of what only a restart can change; says which."""
+    fixed = {setting.name: before.values[setting.name] for setting in TABLE if not setting.reloads}
+    changed = [name for name, old in fixed.items() if fresh.values[name].value != old.value]
+    if changed:
+        log.warning(f"a reload does not change {', '.join(changed)}: restart Penstock for that")
+    return Config({**fresh.values, **fixed}, fresh.directory, fresh.file, fresh.layer, fresh.site)
 
 
 def env_of_file(directory: str) -> Value:

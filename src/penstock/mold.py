@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from penstock import app, capacity, log
 from penstock._native import Scoreboard
 from penstock.boot import boot_deadline
-from penstock.config import Config, load
+from penstock.config import Config, keep_fixed, load
 from penstock.errors import PenstockError
 from penstock.gateway.compose import compose
 from penstock.hooks import Hooks
@@ -19,7 +19,6 @@ from penstock.hooks import load as load_hooks
 from penstock.privileges import Identity, become, check_access
 from penstock.process_limits import process_limits_of
 from penstock.processes import Channel, Forked, describe_status, give_back_memory, signals_blocked
-from penstock.settings import TABLE
 from penstock.sockets import Listener
 from penstock.supervisor.limits import limits_of
 from penstock.supervisor.signals import do_nothing
@@ -128,12 +127,7 @@ class Mold:
 
     def read_configuration(self) -> Config:
         """The configuration as it is now. What only a restart can change is said, and stays."""
-        config = load(self.arguments, os.environ, self.start)
-        fixed = {setting.name: self.config.values[setting.name] for setting in TABLE if not setting.reloads}
-        changed = [name for name, old in fixed.items() if config.values[name].value != old.value]
-        if changed:
-            log.warning(f"a reload does not change {', '.join(changed)}: restart Penstock for that")
-        return Config({**config.values, **fixed}, config.directory, config.file, config.layer, config.site)
+        return keep_fixed(load(self.arguments, os.environ, self.start), self.config)
 
     def facts(self) -> dict[str, Any]:
         """What the supervisor wants to know and to show."""

@@ -784,6 +784,7 @@ TABLE = (
         Flag(),
         False,
         "Starts the site when somebody asks for it, who waits meanwhile",
+        reloads=False,
     ),
     Setting(
         SITES,
@@ -791,6 +792,7 @@ TABLE = (
         Duration(0, 366 * DAY),
         "10m",
         "With on_demand: stops the site when nobody has asked for it for so long; 0s: never",
+        reloads=False,
     ),
 )
 

@@ -106,6 +106,21 @@ def test_a_command_without_the_site_that_it_needs_is_refused(server, words, mess
     assert (status, error) == (2, f"error: {message}\n\nhint: {hint}\n")
 
 
+def test_hup_reads_the_configuration_anew_and_reloads_every_site(server, tmp_path, write_application):
+    write_application("late")
+    file = tmp_path / "penstock.toml"
+    more = '[sites.late]\napp = "late:app"\nhosts = ["late.example"]\nworkers = 1\n'
+    file.write_text(file.read_text().replace("[sites.shop]", "backlog = 7\n[sites.shop]") + more)
+    server.send("HUP")
+    server.wait_for("a reload does not change backlog: restart Penstock for that")
+    missing = {"the site late is up", "shop: generation 2 takes over", "blog: generation 2 takes over"}
+    while missing:
+        missing.discard(server.wait_for("(" + "|".join(missing) + ")")[1])
+    assert ask(server.port, "late.example") == (200, "late  / ")
+    server.send("TERM")
+    assert server.wait_for_end() == 0
+
+
 def test_stop_without_a_name_ends_everything(server):
     assert server.command("stop") == ("", "", 0)
     assert server.wait_for_end() == 0

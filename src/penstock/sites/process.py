@@ -18,12 +18,12 @@ from penstock._native import version
 from penstock.admin.control import ControlServer
 from penstock.announce import block
 from penstock.cli import SITE
-from penstock.config import ONLY_ONE, Config, Value, load
+from penstock.config import ONLY_ONE, Config, Value, keep_fixed, load
 from penstock.errors import PenstockError, UsageError, nearest
 from penstock.front import FrontProcess
 from penstock.privileges import Identity
 from penstock.processes import Channel, Forked, become_subreaper, describe_status, give_back_memory, signals_blocked
-from penstock.settings import BY_NAME
+from penstock.settings import BY_NAME, TABLE, belongs_in
 from penstock.sites import state
 from penstock.sites.child import Legacy
 from penstock.sites.control import SitesClient
@@ -47,6 +47,8 @@ PAUSE = 0.1  # seconds without a change that end a save: several files may be wr
 
 # Keys that say which requests are a site's: the front has to know them, the site itself has not.
 ROUTING = frozenset({"hosts", "default"})
+# What only a restart of the parent changes.
+FIXED = frozenset(one.name for one in TABLE if not one.reloads and not belongs_in(one, "sites"))
 
 
 class SiteHandle:
@@ -223,8 +225,9 @@ class Sites(Loop):
         self.route()
         self.act(actions)
         for name, keys in changed.items():
-            if keys - ROUTING or reloads:
-                restarts = any(not BY_NAME[key].reloads for key in keys - ROUTING)
+            own = keys - ROUTING - FIXED
+            if own or reloads:
+                restarts = any(not BY_NAME[key].reloads for key in own)
                 self.act(self.state.change(name, restarts, now))
 
     def reconfigure(self, reloads: bool) -> None:
@@ -232,8 +235,9 @@ class Sites(Loop):
         before = self.config
         try:
             configs, errors = self.read_sites()
+            self.config = keep_fixed(self.config, before)
             for error in errors.values():
-                log.error(f"{sentence(error.to_message())}")
+                log.error(sentence(error.to_message()))
             known = {name: handle.config for name, handle in self.sites.items()}
             rules_for({name: configs.get(name) or known[name] for name in (*configs, *(errors.keys() & known.keys()))})
         except PenstockError as error:
