@@ -48,6 +48,9 @@ def test_files_of_sites_come_change_and_go_and_no_request_of_another_site_is_los
     tmp_path.joinpath("sites.d/blog.toml").unlink()
     server.wait_for("the site blog has left")
     assert ask(server.port, "blog.example")[0] == 421
+    write_site("blog")
+    wait_until_up(server, "blog")
+    assert next(answer for answer in asked(server, "blog.example") if answer[0] != 421) == (200, "blog  / ")
     assert visitor.finish() == {200}
     assert site_of(server, "shop")["pid"] == supervisor
     assert "shop: reloading" not in server.log

@@ -19,7 +19,7 @@ from penstock.admin.control import ControlServer
 from penstock.announce import block
 from penstock.cli import SITE
 from penstock.config import ONLY_ONE, Config, Value, keep_fixed, load
-from penstock.errors import PenstockError, UsageError, nearest
+from penstock.errors import ConfigurationError, PenstockError, UsageError, nearest
 from penstock.front import FrontProcess
 from penstock.privileges import Identity
 from penstock.processes import Channel, Forked, become_subreaper, describe_status, give_back_memory, signals_blocked
@@ -193,6 +193,8 @@ class Sites(Loop):
     def read_sites(self) -> tuple[dict[str, Config], dict[str, PenstockError]]:
         """The configuration of each site, or why it has none. Raises when the file of them all is wrong."""
         self.config = load(self.arguments, os.environ, self.start)
+        if not self.config.has_sites:
+            raise ConfigurationError("there are no sites in the configuration any more", "one site needs a restart")
         configs: dict[str, Config] = {}
         errors: dict[str, PenstockError] = {}
         for name in self.config.sites:
@@ -515,7 +517,7 @@ class Sites(Loop):
                     self.await_request(self.sites[name])
                 case state.Forget(name):
                     self.sites.pop(name).close()
-                    self.route()
+                    self.known_to_front[self.known_to_front.index(name)] = ""  # its number is not used again
                 case state.Log(level, message):
                     log.journal.write(level, message)
                 case state.Finish():
