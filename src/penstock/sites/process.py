@@ -29,7 +29,7 @@ from penstock.sites.child import Legacy
 from penstock.sites.control import SitesClient
 from penstock.sites.inbox import Inbox
 from penstock.sites.routing import Rule, losers, rules_for, rules_of, table_of
-from penstock.sites.state import FIRST_PAUSE, LONGEST_PAUSE
+from penstock.sites.state import FIRST_PAUSE, KILL_AFTER, LONGEST_PAUSE
 from penstock.sites.watching import DirectoryWatch
 from penstock.sites.world import start_in_world, world_of
 from penstock.sockets import Listener, listen_all
@@ -449,7 +449,14 @@ class Sites(Loop):
             for listener in ours:
                 listener.refuse()
 
-        self.call_at(time.monotonic() + HELD_OFF, refuse)
+        def kill() -> None:
+            if self.front_pid:
+                log.warning(f"the front (pid {self.front_pid}) does not leave; killing it")
+                send_signal(self.front_pid, signal.SIGKILL)
+
+        now = time.monotonic()
+        self.call_at(now + HELD_OFF, refuse)
+        self.call_at(now + self.config.graceful_timeout + KILL_AFTER, kill)
 
     def reopen_logs(self) -> None:
         """Opens the log files anew, in every process."""
