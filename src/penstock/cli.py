@@ -28,6 +28,10 @@ CONTROLS = {
     ),
     "stop": ("stop a supervisor", "Stops gracefully, and waits for the end. Stops at once when asked a second time."),
     "scale": ("change the number of workers", "Changes the number of workers, until the configuration changes it."),
+    "restart": (
+        "restart a process beside the web",
+        "Ends a process of the setting `processes`, and starts it again; each one of them when NAME has several.",
+    ),
     "reopen-logs": ("open the log files anew", "Opens the log files anew, after they were rotated."),
     "top": ("watch a running supervisor", "Shows workers and threads, and draws them anew each second."),
     "stacks": ("show where every thread is", "Shows where every Python thread of every worker is."),
@@ -183,6 +187,16 @@ def build_parser(words: Sequence[str]) -> Parser:
     adopting.set_defaults(run=adopt)
     adopting.add_argument("--yes", action="store_true", help="change lines that are there, too")
     adopting.add_argument("--dry-run", action="store_true", help="show what would be done, and write nothing")
+    importing = commands.add_parser(
+        "import",
+        help="make penstock.toml from the configuration of another server",
+        description="Makes penstock.toml from what Gunicorn, uWSGI, or Apache with mod_wsgi are configured with, and "
+        "reports what became of each line.",
+        formatter_class=formatter,
+        allow_abbrev=False,
+    )
+    importing.set_defaults(run=import_foreign)
+    add_import_options(importing)
     add_runserver(commands, formatter)
     for name, (help, description) in CONTROLS.items():
         controlling = commands.add_parser(
@@ -195,6 +209,8 @@ def build_parser(words: Sequence[str]) -> Parser:
             controlling.add_argument("--once", action="store_true", help="print one page, and end")
         if name == "scale":
             controlling.add_argument("workers", type=int, metavar="N", help="so many workers from now on")
+        if name == "restart":
+            controlling.add_argument("name", metavar="NAME", help="the process's name")
         controlling.add_argument("site", nargs="?", metavar="SITE", help="this one of several sites")
         for flag, metavar, text in (
             ("--control", "PATH", "the supervisor's control socket (default: that of the project here)"),
@@ -229,6 +245,28 @@ def add_check_options(parser: argparse.ArgumentParser) -> None:
         metavar="LEVEL",
         help=f"end with 1 from this level on: {', '.join(levels)} (default: error)",
     )
+
+
+def add_import_options(parser: argparse.ArgumentParser) -> None:
+    """What `penstock import` is asked."""
+    parser.add_argument("files", nargs="+", metavar="FILE", help="gunicorn.conf.py, uwsgi.ini, an Apache site, ...")
+    parser.add_argument(
+        "--kind",
+        metavar="KIND",
+        help="apache, dockerfile, gunicorn, procfile, systemd or uwsgi (default: what they look like)",
+    )
+    parser.add_argument("--output", metavar="FILE", default="penstock.toml", help="default: penstock.toml")
+    parser.add_argument("--report", metavar="FILE", default="-", help="the report; - is standard output (default)")
+    parser.add_argument(
+        "--environment",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="a variable that the files ask for; those of this shell are not seen by them",
+    )
+    parser.add_argument("--json", action="store_true", help="the report as JSON, for programs")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be written, and write nothing")
+    parser.add_argument("--force", action="store_true", help="write over a file that is there")
 
 
 def add_runserver(commands: Any, formatter: type[argparse.HelpFormatter]) -> None:
@@ -420,6 +458,13 @@ def adopt(options: Mapping[str, Any]) -> int:
         adoption.apply([change for change in changes if options["yes"] or not change.asks])
     print(adoption.report(project, changes, options["yes"], options["dry_run"], log.has_colour(1)), end="")
     return 0
+
+
+def import_foreign(options: Mapping[str, Any]) -> int:
+    """Makes penstock.toml from another server's configuration."""
+    from penstock.interop.importing.command import run  # noqa: PLC0415
+
+    return run(options)
 
 
 def working_directory() -> str:

@@ -158,7 +158,7 @@ def env_of_file(directory: str) -> Value:
 
 def over(lower: Value, upper: Value) -> Value:
     """A value of [env.NAME] over that of the same file: tables are joined, all else is replaced."""
-    if isinstance(lower.value, Mapping):
+    if isinstance(lower.value, Mapping) and isinstance(upper.value, Mapping):
         return Value({**lower.value, **upper.value}, upper.origin)
     return upper
 

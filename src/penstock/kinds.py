@@ -548,7 +548,7 @@ class Tables(Kind):
         super().__init__()
         self.keys = keys
 
-    def read(self, value: object, base: str) -> list[dict[str, Any]]:
+    def read(self, value: object, base: str) -> Any:
         tables: list[dict[str, Any]] = []
         for index, table in enumerate(self.parse(value)):
             read = self.read_table(index, table, base)
@@ -589,11 +589,15 @@ class Tables(Kind):
             try:
                 read[key.name] = key.kind.read(given, base)
             except ValueError as error:
-                raise WrongTable(index, key.name, f"it cannot be {given!r}: {error}") from error
+                raise WrongTable(index, key.name, f"it cannot be {key.kind.quote(given)}: {error}") from error
         return read
 
     def names(self) -> str:
         return ", ".join(key.name for key in self.keys)
+
+    def header(self, place: str) -> str:
+        """What stands over each table in penstock.toml."""
+        return f"[[{place}]]"
 
     def show(self, value: list[dict[str, Any]]) -> str:
         return "; ".join(self.show_table(table) for table in value)
@@ -658,3 +662,176 @@ class Variables(Kind):
             "additionalProperties": {"type": "string"},
             "propertyNames": {"pattern": f"^{self.name}$"},
         }
+
+
+class Command(Kind):
+    """A command line, quoted as for a shell."""
+
+    forms = "a command line, quoted as for a shell"
+    metavar = "COMMAND"
+
+    def read(self, value: object, base: str) -> str:
+        import shlex  # noqa: PLC0415 (few sites have commands)
+
+        text: str = super().read(value, base).strip()
+        if "\0" in text or not text:
+            raise ValueError(f"expected {self.forms}")
+        try:
+            shlex.split(text)
+        except ValueError as error:
+            raise ValueError(f"expected {self.forms}: {str(error).lower()}") from error
+        return text
+
+
+class Commands(Listing):
+    """Commands, one after the other; commas are part of them."""
+
+    def __init__(self) -> None:
+        super().__init__(Command())
+        self.forms = "a command line, or a list of them"
+
+    def read(self, value: object, base: str) -> list[str]:
+        # From the command line "" comes in a list, and stands for nothing there too.
+        return super().read([] if value == [""] else value, base)
+
+    def split(self, value: object) -> list[str]:
+        if not isinstance(value, str):
+            raise ValueError(f"expected {self.forms}")
+        return [value] if value.strip() else []
+
+    def show(self, value: list[str]) -> str:
+        return " && ".join(value)  # which a shell would take for the same
+
+
+class Entries(Tables):
+    """Tables by name; text alone is what `complete` makes of it."""
+
+    def __init__(self, metavar: str, forms: str, *keys: Key) -> None:
+        super().__init__(*keys)
+        self.metavar, self.forms = metavar, forms
+
+    def read(self, value: object, base: str) -> Any:
+        entries = {}
+        for index, (name, given) in enumerate(self.collect(value)):
+            if name in entries:
+                raise ValueError(f"{name!r} is there twice")
+            try:
+                entries[name] = self.read_table(index, self.complete(name, given), base)
+            except WrongTable as error:
+                reason = str(error).replace(f"table {index + 1}", repr(name), 1)
+                raise ValueError(f"{reason}; {error.hint}" if error.hint else reason) from error
+        return entries
+
+    def collect(self, value: object) -> Iterable[tuple[str, Any]]:
+        """The names, and what was given for each."""
+        if isinstance(value, Mapping):
+            return value.items()
+        if isinstance(value, str):
+            return (
+                [pair for table in self.parse(value) for pair in self.collect(table)]
+                if value[:1] == "{"
+                else ([self.pair(value)] if value.strip() else [])
+            )
+        if not isinstance(value, Sequence):
+            raise ValueError(f"expected {self.forms}")
+        return [pair for item in value for pair in self.collect(item)]
+
+    def pair(self, item: str) -> tuple[str, str]:
+        name, equals, text = item.strip().partition("=")
+        if not equals or not name.strip() or not text.strip():
+            raise ValueError(f"expected {self.forms}")
+        return name.strip(), text
+
+    def complete(self, name: str, given: object) -> object:  # noqa: ARG002
+        """The table that something shorter stands for."""
+        return {"command": given} if isinstance(given, str) else given
+
+    def header(self, place: str) -> str:
+        return f"[{place}.NAME]"
+
+    def show(self, value: Any) -> str:
+        return ", ".join(f"{name}={table['command']}" for name, table in value.items())
+
+    def disclose(self, value: Any) -> Any:
+        return {
+            name: {key.name: key.kind.disclose(table[key.name]) for key in self.keys} for name, table in value.items()
+        }
+
+    def quote(self, value: object) -> str:
+        return ", ".join(map(repr, value)) if isinstance(value, Mapping) else super().quote(value)
+
+    def schema(self) -> dict[str, Any]:
+        table = super().schema()["items"]
+        return {"type": "object", "additionalProperties": {"anyOf": [{"type": "string"}, table]}}
+
+
+class Processes(Entries):
+    """Commands by name, or the path of a Procfile that has them."""
+
+    name = r"[A-Za-z0-9_][A-Za-z0-9_-]*"
+
+    def read(self, value: object, base: str) -> dict[str, dict[str, Any]] | str:
+        if isinstance(value, list) and len(value) == 1:
+            value = value[0]
+        if isinstance(value, str) and value.strip() and not re.match(rf"\s*({self.name}\s*=|\{{)", value):
+            return Path().read(value, base)
+        entries: dict[str, dict[str, Any]] = super().read(value, base)
+        for name in entries:
+            if not re.fullmatch(self.name, name):
+                raise ValueError(f"{name!r} is no name of letters, digits, - and _")
+        return entries
+
+    def show(self, value: Any) -> str:
+        return value if isinstance(value, str) else super().show(value)
+
+    def disclose(self, value: Any) -> Any:
+        return value if isinstance(value, str) else super().disclose(value)
+
+    def schema(self) -> dict[str, Any]:
+        return {"anyOf": [super().schema(), {"type": "string"}]}
+
+
+class Schedule(Entries):
+    """Commands by when they run, or by name."""
+
+    def read(self, value: object, base: str) -> dict[str, dict[str, Any]]:
+        entries: dict[str, dict[str, Any]] = super().read(value, base)
+        for name, entry in entries.items():
+            self.check(name, entry["cron"])
+        return entries
+
+    def complete(self, name: str, given: object) -> object:
+        return {"cron": name, "command": given} if isinstance(given, str) else given
+
+    def check(self, name: str, expression: str) -> None:
+        """Raises ValueError when a cron expression is none."""
+        from datetime import UTC, datetime  # noqa: PLC0415 (few sites have a schedule)
+
+        from cronsim import CronSim, CronSimError  # noqa: PLC0415
+
+        try:
+            CronSim(expression, datetime.now(UTC))
+        except CronSimError as error:
+            place = "" if name == expression else f"cron of {name!r}: "
+            raise ValueError(
+                f"{place}{expression!r} is no cron expression ({str(error).lower()}): "
+                "minute, hour, day, month and weekday"
+            ) from error
+
+
+class TimeZone(Kind):
+    """A time zone by its name."""
+
+    forms = 'the name of a time zone, like "Europe/Berlin"'
+    metavar = "ZONE"
+
+    def read(self, value: object, base: str) -> str:
+        text: str = super().read(value, base)
+        if text:
+            from zoneinfo import ZoneInfo  # noqa: PLC0415 (few sites have a schedule)
+
+            try:
+                ZoneInfo(text)
+            except (OSError, KeyError, ValueError) as error:
+                raise ValueError(f"expected {self.forms}; the system knows no {text!r}") from error
+        return text

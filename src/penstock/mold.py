@@ -19,6 +19,7 @@ from penstock.hooks import load as load_hooks
 from penstock.privileges import Identity, become, check_access
 from penstock.process_limits import process_limits_of
 from penstock.processes import Channel, Forked, describe_status, give_back_memory, signals_blocked
+from penstock.secrets import concealed
 from penstock.sockets import Listener
 from penstock.supervisor.limits import limits_of
 from penstock.supervisor.signals import do_nothing
@@ -52,6 +53,7 @@ class Mold:
         start: str,
         generation: int,
         preload: bool,
+        is_new: bool,
         identity: Identity | None,
         listeners: list[Listener],
         scoreboard: Scoreboard,
@@ -61,7 +63,7 @@ class Mold:
         parent: "Parent | None",
     ) -> None:
         self.config, self.arguments, self.start = config, arguments, start
-        self.generation, self.preload, self.identity = generation, preload, identity
+        self.generation, self.preload, self.is_new, self.identity = generation, preload, is_new, identity
         self.listeners, self.scoreboard, self.lifeline = listeners, scoreboard, lifeline
         self.stacks, self.channel, self.parent = stacks, channel, parent
         self.found: app.Found  # by run, once: all workers of a generation have the same variables
@@ -80,6 +82,9 @@ class Mold:
             if self.identity:
                 become(self.identity)
                 check_access(self.identity, self.config.directory)
+            config = self.config
+            if self.is_new and (config.processes or config.schedule or config.release):
+                self.prepare_companions()
             self.preload = self.preload and self.config.preload != "never"
             if self.preload:
                 with boot_deadline(self.config.boot_timeout):
@@ -101,6 +106,23 @@ class Mold:
         while command := self.channel.receive():
             self.fork_worker(command["number"], command["workers"])
         leave(0)
+
+    def prepare_companions(self) -> None:
+        """Tells what is to run beside this generation, and runs what comes before it. Raises PenstockError."""
+        from penstock.companions.plan import plan_of  # noqa: PLC0415 (few sites have any)
+        from penstock.companions.release import release  # noqa: PLC0415
+
+        variables = self.found.variables
+        concealed.add((name, variable.value, variable.is_secret) for name, variable in variables.items())
+        environment = {**os.environ, **{name: variable.value for name, variable in variables.items()}}
+        plan = plan_of(self.config, self.found.directory, environment, sys.executable)
+        if plan.processes or plan.jobs:
+            for part in plan.parts():
+                self.channel.send({"event": "plan", "part": part})
+        if plan.release:
+            timeout = self.config.release_timeout
+            self.channel.send({"event": "releasing", "timeout": timeout * len(plan.release)})
+            release(plan, timeout)
 
     def load_site(self) -> Site:
         """Loads the application, and what a Django behind it says about files. Raises PenstockError."""

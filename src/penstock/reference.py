@@ -106,7 +106,8 @@ def entry_lines(setting: Setting) -> Iterator[str]:
     else:
         yield f"- file: `{setting.name}` in `[{setting.section}]`; environment: {variables}; flag: `{flags}`"
     if isinstance(setting.kind, Tables):
-        yield f"- in the file each table is a `[[{setting.section}.{setting.name}]]`, with these keys:"
+        header = setting.kind.header(f"{setting.section}.{setting.name}")
+        yield f"- in the file each table is a `{header}`, with these keys:"
         yield from (key_line(key) for key in setting.kind.keys)
     yield f"- a new value takes effect with a {'reload' if setting.reloads else 'restart'}"
 

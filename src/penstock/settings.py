@@ -9,6 +9,8 @@ from typing import Any
 from penstock.kinds import (
     Address,
     Choice,
+    Command,
+    Commands,
     Count,
     Duration,
     Flag,
@@ -24,13 +26,16 @@ from penstock.kinds import (
     Name,
     Path,
     Peer,
+    Processes,
     Provider,
     Rate,
     Realm,
+    Schedule,
     Server,
     Size,
     Tables,
     Target,
+    TimeZone,
     UrlPath,
     Variables,
     Workers,
@@ -87,6 +92,7 @@ LOGS = ("server", "Logs and the process")
 MONITORING = ("server", "Monitoring")
 HOOKS = ("site", "Hooks")
 RIGHTS = ("site", "Users and rights")
+BESIDE = ("site", "Processes beside the web")
 CHECKS = ("site", "Checks")
 SITES = ("sites", "One of several sites")  # in [sites.NAME], beside the keys of [site]
 
@@ -110,6 +116,41 @@ AUTH = (
     Key("over_http", Flag(), False, "Takes passwords over plain HTTP too, where everybody on the way can read them"),
     Key("allow", Listing(Peer()), [], "Only from here; nothing: from everywhere"),
     Key("deny", Listing(Peer()), [], "Not from here, whatever allow says"),
+)
+
+# The keys of each process and of each job that have a command.
+OUTPUT = Key(
+    "output",
+    Choice("log", "pass"),
+    "log",
+    "Where its output goes: line by line into the log, or as it is to Penstock's",
+)
+PROCESS = (
+    Key("command", Command(), None, "What is run; through sh only if it has && or other signs that a shell reads"),
+    Key("count", Count(1, 64), 1, "So many of them, NAME.1 to NAME.N"),
+    Key(
+        "restart",
+        Choice("always", "on-failure", "never"),
+        "always",
+        "When it is started again after it has ended by itself, with a pause that grows to 30s",
+    ),
+    Key("stop_signal", Choice("TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "KILL"), "TERM", "How it is asked to end"),
+    Key("stop_timeout", Duration(0, DAY), "0s", "Time that it has then, before it is killed; 0s: graceful_timeout"),
+    Key("environment", Variables(), {}, "Variables of its own, over those of the site"),
+    OUTPUT,
+)
+JOB = (
+    Key("cron", Kind("CRON"), None, "When: minute, hour, day, month, weekday"),
+    Key("command", Command(), None, "What is run; through sh only if it has && or other signs that a shell reads"),
+    Key("timeout", Duration(0, DAY), "0s", "It is stopped when it takes longer; 0s: it may take what it needs"),
+    Key(
+        "overlap",
+        Choice("skip", "queue"),
+        "skip",
+        "When the last run has not ended yet: the next one does not take place, or waits for its end",
+    ),
+    Key("environment", Variables(), {}, "Variables of its own, over those of the site"),
+    OUTPUT,
 )
 
 TABLE = (
@@ -745,6 +786,53 @@ TABLE = (
         "Priority of the site's processes, as for the command nice: 19 is the least, 0 that of Penstock itself",
         why="It matters when the CPUs are busy: against 0, a process with 19 gets a sixtieth.",
         reloads=False,
+    ),
+    Setting(
+        BESIDE,
+        "processes",
+        Processes(
+            "NAME=COMMAND",
+            "NAME=COMMAND, or the path of a Procfile; in TOML commands or tables by name, elsewhere JSON of them",
+            *PROCESS,
+        ),
+        {},
+        "Other processes of the site, such as a queue's workers: started, restarted, stopped and reloaded with it",
+        why="As the site's user, in its directory, with its variables, and its Python first on the PATH.",
+    ),
+    Setting(
+        BESIDE,
+        "schedule",
+        Schedule(
+            "CRON=COMMAND",
+            "CRON=COMMAND; in TOML commands by cron expression, or tables by name, elsewhere JSON of them",
+            *JOB,
+        ),
+        {},
+        "Commands that are run again and again, at the times of a cron expression",
+        why="A time at which Penstock does not run is missed: nothing is made up for.",
+    ),
+    Setting(
+        BESIDE,
+        "schedule_time_zone",
+        TimeZone(),
+        "",
+        "The time zone of the schedule",
+        why="Without it: the machine's.",
+    ),
+    Setting(
+        BESIDE,
+        "release",
+        Commands(),
+        [],
+        "Run before the code is loaded, at the start and at each reload, such as `python manage.py migrate --noinput`",
+        why="When it fails, so does the reload, and the old code serves on. A rollback does not run it.",
+    ),
+    Setting(
+        BESIDE,
+        "release_timeout",
+        Duration(0.1, DAY),
+        "10m",
+        "Time for each command of release",
     ),
     Setting(
         CHECKS,

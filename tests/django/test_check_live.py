@@ -95,6 +95,11 @@ def test_it_is_started_with_the_same_arguments(spoilt):
     assert "ZeroDivisionError" in found["E703"]["detail"]
 
 
+def test_a_look_at_the_site_releases_nothing_and_starts_nothing_beside_it(spoilt):
+    live(spoilt, "--release=touch released", "--processes=queue=touch started", "--schedule=* * * * * *=touch run")
+    assert not {"released", "started", "run"} & set(os.listdir(spoilt.directory))
+
+
 def live(spoilt, *arguments):
     """What only the running site shows."""
     found = spoilt.check("--live", *arguments)

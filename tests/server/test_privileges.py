@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -90,6 +91,35 @@ def test_the_application_runs_as_the_user_and_nothing_of_root_is_left(begin):
     server.wait_for_worker(1)
     assert server.get() == expected()
     assert "serving as root" not in server.log
+
+
+BESIDE = """\
+[site]
+release = "echo release $(id -un) $USER $HOME"
+processes.queue = "echo queue $(id -un) $(id -Gn) $USER $HOME; exec sleep 1000"
+schedule = { "* * * * * *" = "echo job $(id -un) $USER $HOME" }
+"""
+
+
+def test_what_runs_beside_the_web_runs_as_the_user_and_ends_with_the_supervisor(begin, site):
+    user = pwd.getpwnam(NAME)
+    site.joinpath("penstock.toml").write_text(BESIDE)
+    server = begin("--bind", "127.0.0.1:0", "--user", NAME)
+    server.wait_for(f"release: release {NAME} {NAME} {user.pw_dir}$")
+    groups = subprocess.run(["id", "-Gn", NAME], capture_output=True, text=True, check=True).stdout.strip()
+    server.wait_for(f"queue: queue {NAME} {groups} {NAME} {user.pw_dir}$")
+    server.wait_for(f"echo: job {NAME} {NAME} {user.pw_dir}$")
+    server.send("TERM")
+    assert server.wait_for_end() == 0
+    assert re.search(r"process queue \(pid \d+\) has left", server.log)
+
+
+def test_a_process_of_another_user_ends_when_the_supervisor_is_killed(begin, site):
+    site.joinpath("penstock.toml").write_text('[site]\nprocesses.queue = { command = "sleep 1000", output = "pass" }')
+    server = begin("--bind", "127.0.0.1:0", "--user", NAME)
+    server.wait_for(r"process queue \(pid \d+\) is started")
+    server.process.kill()
+    assert server.wait_for_end() == -signal.SIGKILL
 
 
 def test_a_group_is_chosen_by_name_or_number(begin):

@@ -2,7 +2,7 @@
 
 import pytest
 from running_penstock import servers_in
-from shop_project import SETTINGS, WSGI, write_shop
+from shop_project import MANAGE, SETTINGS, WSGI, write_shop
 
 
 @pytest.fixture
@@ -106,3 +106,31 @@ def test_a_project_that_cannot_start_ends_with_a_clear_error(start, project, cas
     assert server.log.startswith(error)
     assert "Traceback" not in server.log
     assert "penstock/" not in server.log
+
+
+COMMAND = """\
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+class Command(BaseCommand):
+    def handle(self, **options):
+        print(settings.SETTINGS_MODULE, settings.GREETING)
+"""
+
+
+def test_management_commands_beside_the_web_have_the_settings_and_variables_of_the_site(start, project):
+    for name in ("", "management/", "management/commands/"):
+        project.joinpath(f"shop/{name}").mkdir(exist_ok=True)
+        project.joinpath(f"shop/{name}__init__.py").touch()
+    project.joinpath("shop/management/commands/greet.py").write_text(COMMAND)
+    project.joinpath("manage.py").write_text(MANAGE + "import sys\nexecute_from_command_line(sys.argv)\n")
+    project.joinpath("shop/live.py").write_text(SETTINGS + 'INSTALLED_APPS = ["shop"]\n')
+    project.joinpath(".env").write_text("GREETING=from the file\n")
+    server = start(
+        "--settings=shop.live",
+        "--release=python manage.py greet",
+        "--processes=greeter=python manage.py greet",
+        "--schedule=* * * * * *=python manage.py greet",
+    )
+    for name in ("release", "greeter", "greet"):
+        server.wait_for(f"{name}: shop.live from the file$")

@@ -111,7 +111,7 @@ pub fn receive(end: impl AsFd, buffer: &mut [u8]) -> Result<Mail<'_>, Errno> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
     use proptest::prelude::*;
     use rustix::net::{socketpair, AddressFamily, SocketFlags, SocketType};

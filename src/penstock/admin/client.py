@@ -112,9 +112,6 @@ def ask_one(connection: Connection, options: Mapping[str, Any]) -> str:
         case "stacks":
             workers = connection.ask("stacks")["workers"]
             return "\n".join(f"worker {w['number']} (pid {w['pid']})\n{w['stacks']}" for w in workers)
-        case "scale":
-            connection.ask("scale", workers=options["workers"])
-            return ""
         case "stop":
             connection.ask("stop")
             connection.wait_for_end()
@@ -122,7 +119,7 @@ def ask_one(connection: Connection, options: Mapping[str, Any]) -> str:
         case "reload" | "rollback" as command:
             return f"generation {connection.ask(command)['generation']} serves\n"
         case command:
-            connection.ask(command)
+            connection.ask(command, **{key: options[key] for key in ("workers", "name") if key in options})
             return ""
 
 

@@ -185,13 +185,26 @@ class Client:
                     raise UsageError("scale needs a number of workers")
                 supervisor.scale(workers)
                 self.answer({"ok": True})
+            case "restart":
+                supervisor.restart(str(question.get("name")))
+                self.answer({"ok": True})
             case "reopen-logs":
                 supervisor.reopen_logs()
                 self.answer({"ok": True})
             case "stacks":
                 supervisor.collect_stacks(lambda workers: self.answer({"ok": True, "workers": workers}))
             case other:
-                known = ("status", "reload", "rollback", "upgrade", "stop", "scale", "reopen-logs", "stacks")
+                known = (
+                    "status",
+                    "reload",
+                    "rollback",
+                    "upgrade",
+                    "stop",
+                    "scale",
+                    "restart",
+                    "reopen-logs",
+                    "stacks",
+                )
                 raise UsageError(f"there is no command {other!r}", nearest(str(other), known))
 
     def decided(self, error: dict[str, str] | None) -> None:

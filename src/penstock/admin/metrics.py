@@ -30,6 +30,11 @@ class Facts:
         """The sum of a gauge over the workers that live."""
         return int(sum(reading[name] for reading in self.living))
 
+    def beside(self, what: str) -> Sequence[Mapping[str, Any]]:
+        """The "processes" or "jobs" beside the web."""
+        found: Sequence[Mapping[str, Any]] = self.snapshot.get(what, ())
+        return found
+
 
 class Metric(NamedTuple):
     """One metric. A counter's name ends in _total, a unit is a base unit and stands in the name."""
@@ -139,14 +144,38 @@ TABLE = (
     gauge("threads_stuck", "Threads that did not come back after their deadline", "threads_stuck"),
     gauge("connections_open", "Connections of clients", "connections_open"),
     counter("connections_accepted", "Connections accepted", "connections_accepted"),
-    counter("connections_taken", "Connections taken from the front of several sites", "connections_taken"),
-    counter(
-        "connections_handed",
-        "Connections given back to it, because of a request of another site",
-        "connections_handed",
-    ),
+    counter("connections_handed", "Connections sent on to another site's process", "connections_handed"),
+    counter("connections_taken", "Connections received from another process", "connections_taken"),
     counter("received_bytes", "Bytes read from clients, heads and framing included", "bytes_in"),
     counter("sent_bytes", "Bytes written to clients, heads and framing included", "bytes_out"),
+    Metric(
+        "process_up",
+        "gauge",
+        "1 when a process beside the web runs, else 0",
+        lambda facts: {one["name"]: int(one["pid"] is not None) for one in facts.beside("processes")},
+        "process",
+    ),
+    Metric(
+        "process_restarts_total",
+        "counter",
+        "Times that a process beside the web was started again because it had ended by itself",
+        lambda facts: {one["name"]: one["restarts"] for one in facts.beside("processes")},
+        "process",
+    ),
+    Metric(
+        "job_runs_total",
+        "counter",
+        "Runs of a job of the schedule that have ended",
+        lambda facts: {one["name"]: one["runs"] for one in facts.beside("jobs")},
+        "job",
+    ),
+    Metric(
+        "job_failures_total",
+        "counter",
+        "Those of them that have failed",
+        lambda facts: {one["name"]: one["failures"] for one in facts.beside("jobs")},
+        "job",
+    ),
 )
 
 

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
 Facts = dict[str, Any]
 
+HALF_A_DAY = 43200
+
+# The columns of figures, which stand to the right.
+NUMBERS = ("worker", "pid", "pid", "gen", "age", "requests", "busy", "queue", "memory", "restarts")
+
 
 def describe(snapshot: Mapping[str, Any], earlier: Mapping[str, Any] | None = None) -> Facts:
     """The figures of all workers and of each. Requests a second are those since the `earlier` snapshot; else None."""
@@ -33,6 +38,8 @@ def describe(snapshot: Mapping[str, Any], earlier: Mapping[str, Any] | None = No
         "p99": quantile(durations, 0.99),
         "molds": [mold | {"memory": memory_of(mold["pid"])} for mold in snapshot["molds"]],
         "workers": [describe_worker(worker) for worker in snapshot["workers"]],
+        "processes": [with_age(process) for process in snapshot.get("processes", ())],
+        "jobs": [with_age(job) for job in snapshot.get("jobs", ())],
     }
 
 
@@ -63,6 +70,13 @@ def describe_worker(worker: Mapping[str, Any]) -> Facts:
     }
 
 
+def with_age(companion: Mapping[str, Any]) -> Facts:
+    """A process or a job with how long it has run by now; None when it does not run."""
+    facts = dict(companion)
+    started = facts.pop("started")
+    return facts | {"age": None if started is None else time.monotonic() - started}
+
+
 def show(facts: Facts, has_colour: bool, width: int) -> str:
     """The facts as a person reads them."""
     from rich.console import Console  # noqa: PLC0415 (only for people)
@@ -86,9 +100,14 @@ def show(facts: Facts, has_colour: bool, width: int) -> str:
     heading = Table.grid(padding=(0, 2))
     for label, text in rows:
         heading.add_row(Text(label, style="dim"), text)
-    table = Table(box=None, pad_edge=False, padding=(0, 2))
-    for name in ("worker", "pid", "gen", "state", "age", "requests", "busy", "queue", "memory"):
-        table.add_column(name, justify="left" if name == "state" else "right", header_style="dim")
+
+    def columns(*names: str) -> Table:
+        table = Table(box=None, pad_edge=False, padding=(0, 2))
+        for name in names:
+            table.add_column(name, justify="right" if name in NUMBERS else "left", header_style="dim")
+        return table
+
+    table = columns("worker", "pid", "gen", "state", "age", "requests", "busy", "queue", "memory")
     for worker in facts["workers"]:
         stuck = f" ({worker['stuck']} stuck)" if worker["stuck"] else ""
         table.add_row(
@@ -102,11 +121,45 @@ def show(facts: Facts, has_colour: bool, width: int) -> str:
             str(worker["queue"]),
             mebibytes(worker["memory"]),
         )
+    tables = [heading, table]
+    if facts["processes"]:
+        tables.append(columns("process", "pid", "state", "age", "restarts", "last end"))
+        for process in facts["processes"]:
+            tables[-1].add_row(*process_row(process))
+    if facts["jobs"]:
+        tables.append(columns("job", "pid", "state", "runs", "last run", "and its end", "next run"))
+        for job in facts["jobs"]:
+            tables[-1].add_row(*job_row(job))
     with console.capture() as capture:
-        console.print(heading)
-        console.print()
-        console.print(table)
+        for number, shown in enumerate(tables):
+            if number:
+                console.print()
+            console.print(shown)
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def process_row(process: Mapping[str, Any]) -> tuple[str, ...]:
+    """What there is to say of a process beside the web."""
+    up = "" if process["age"] is None else age(process["age"])
+    pid = str(process["pid"] or "")
+    return process["name"], pid, process["state"], up, str(process["restarts"]), process["ending"]
+
+
+def job_row(job: Mapping[str, Any]) -> tuple[str, ...]:
+    """What there is to say of a job; times are those of this machine."""
+    last = job["last"]
+    runs = f"{job['runs']} ({job['failures']} failed)" if job["failures"] else str(job["runs"])
+    ending = ("ok" if last["is_success"] else last["ending"]) + f" in {last['seconds']:.1f} s" if last else ""
+    began = moment(last["began"]) if last else ""
+    return job["name"], str(job["pid"] or ""), job["state"], runs, began, ending, moment(job["next"])
+
+
+def moment(seconds: float | None) -> str:
+    """A time since 1970 on the clock of this machine, with the day if that is not near; "never" without one."""
+    if seconds is None:
+        return "never"
+    is_near = abs(time.time() - seconds) < HALF_A_DAY
+    return time.strftime("%H:%M:%S" if is_near else "%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
 def age(seconds: float) -> str:

@@ -22,7 +22,7 @@ PATIENCE = 5.0  # seconds that the supervisor has to answer
 class Page(NamedTuple):
     """One moment: a line about all, a row for each worker, a row for each thread that is in a request."""
 
-    headline: str
+    headline: str  # and one about the processes beside the web, if there are any
     workers: list[Row]
     threads: list[Row]
 
@@ -54,7 +54,7 @@ def headline(now: Moment, before: Moment | None) -> str:
     seconds = now.at - before.at if before else snapshot["uptime"]
     state = "stopping" if snapshot["is_stopping"] else "ready" if snapshot["is_ready"] else "not ready"
     buckets = fresh_buckets(total, old)
-    return "  ".join(
+    headline = "  ".join(
         (
             f"Penstock {snapshot['version']} (pid {snapshot['pid']})",
             state,
@@ -65,6 +65,11 @@ def headline(now: Moment, before: Moment | None) -> str:
             f"p99 {quantile_of(buckets, 0.99)}",
         )
     )
+    beside = [
+        f"{one['name']} {one['state']}" + (f" {span(now.at - one['started'])}" if one["started"] else "")
+        for one in (*snapshot.get("processes", ()), *(job for job in snapshot.get("jobs", ()) if job["pid"]))
+    ]
+    return "\n".join([headline, "beside the web: " + ", ".join(beside)] if beside else [headline])
 
 
 def total_of(snapshot: Snapshot) -> dict[str, Any]:

@@ -8,8 +8,6 @@ Reading = Mapping[str, Any]  # what Scoreboard.read() gives
 # What the scoreboard counts upwards; the rest of a reading goes up and down.
 COUNTERS = (
     "connections_accepted",
-    "connections_taken",
-    "connections_handed",
     "requests",
     "responses_1xx",
     "responses_2xx",
@@ -22,6 +20,8 @@ COUNTERS = (
     "timed_out",
     "rejected",
     "static_answers",
+    "connections_handed",
+    "connections_taken",
 )
 HISTOGRAMS = ("duration", "queue")
 

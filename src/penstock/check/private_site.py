@@ -26,7 +26,7 @@ MARGIN = 10.0
 LARGEST_PAGE = 2**20  # bytes of a page that are looked at
 LOG_LINES = 12  # the last ones; a traceback's end is among them
 
-# What the site must not do while it is looked at: be found, be watched, write to the real logs.
+# What the site must not do while it is looked at: be found, be watched, write to the real logs, work beside the web.
 FOR_ITSELF: Mapping[str, str] = {
     "workers": "1",
     "control": "off",
@@ -39,6 +39,9 @@ FOR_ITSELF: Mapping[str, str] = {
     "statsd": "",
     "reload": "false",
     "proxy_protocol": "false",
+    "processes": "",
+    "schedule": "",
+    "release": "",
 }
 # systemd's, which are meant for the real one.
 INHERITED = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC")

@@ -41,6 +41,7 @@ from penstock.systemd import Notifier, Phase, take_passed_sockets
 if TYPE_CHECKING:
     from penstock.admin.http import AdminServer
     from penstock.admin.statsd import Sender
+    from penstock.companions.process import Companions
     from penstock.sites.child import Parent
     from penstock.supervisor.upgrade import Heir, Successor
 
@@ -80,6 +81,7 @@ class Supervisor(Loop):
         self.control = ControlServer(self)
         self.admin: AdminServer | None = None
         self.statsd: Sender | None = None
+        self.companions: Companions | None = None
         self.heir: Heir | None = None
         self.is_heir = False
         self.successor: Successor | None = None
@@ -171,6 +173,8 @@ class Supervisor(Loop):
                 self.listen_to(fd)
             for pid, status in ended:
                 self.act(self.tell_end(pid, describe_status(status)))
+                if self.companions:
+                    self.companions.tell_end(pid, status)
             for number in numbers:
                 try:
                     self.act(self.tell_signal(number))
@@ -242,6 +246,7 @@ class Supervisor(Loop):
                 }
                 for worker in self.state.workers.values()
             ],
+            **(self.companions.snapshot() if self.companions else {"processes": [], "jobs": []}),
         }
 
     @property
@@ -309,6 +314,12 @@ class Supervisor(Loop):
         """Stops gracefully; when asked again, at once."""
         self.act(self.state.stop(time.monotonic()))
 
+    def restart(self, name: str) -> None:
+        """Ends a process beside the web, and starts it again."""
+        if not self.companions:
+            raise PenstockError("there are no processes beside the web", "the setting processes names them")
+        self.companions.restart(name)
+
     def reopen_logs(self) -> None:
         """Opens the log files anew, in every process."""
         self.act(self.tell_signal(signal.SIGUSR1))
@@ -367,10 +378,15 @@ class Supervisor(Loop):
             del self.channels[fd]
             channel.close()
 
-    def tell(self, generation: int, message: Message) -> list[state.Action]:
+    def tell(self, generation: int, message: Message) -> list[state.Action]:  # noqa: PLR0911 (one for each message)
         """One message of a mold or a worker."""
         now = time.monotonic()
         match message["event"]:
+            case "plan":
+                self.hear_plan(generation, message["part"])
+                return []
+            case "releasing":
+                return self.state.mold_releasing(generation, message["timeout"], now)
             case "loaded":
                 return self.state.mold_loaded(generation, message, now)
             case "failed":
@@ -407,6 +423,9 @@ class Supervisor(Loop):
                         send_signal(pid, signal.Signals["SIG" + name])
                 case state.HoldOff():
                     self.hold_off()
+                case state.StopCompanions(at_once):
+                    if self.companions:
+                        self.companions.stop(at_once)
                 case state.Log(level, message):
                     log.journal.write(level, message)
                 case state.Announce(facts):
@@ -419,6 +438,8 @@ class Supervisor(Loop):
                         on_decided(error)
                     if self.parent and generation == 1:
                         self.parent.tell_settled(error)
+                    if not error and self.companions:
+                        self.companions.serve(generation, self.state.previous)
                     if not error and self.heir:
                         self.be_found()
                         self.heir.take_over(self)
@@ -428,6 +449,15 @@ class Supervisor(Loop):
                 case state.Finish(error):
                     self.error = from_message(error) if error else None
                     self.is_finished = True
+
+    def hear_plan(self, generation: int, part: str) -> None:
+        """What is to run beside a generation, once it serves."""
+        if not self.companions:
+            from penstock.companions.process import Companions  # noqa: PLC0415 (few sites have any)
+
+            self.companions = Companions(self)
+            self.state.has_companions = True
+        self.companions.hear(generation, part)
 
     def hold_off(self) -> None:
         """Lets no connection come about any more, unless somebody else accepts it."""
@@ -498,6 +528,7 @@ class Supervisor(Loop):
                     start=self.start,
                     generation=generation,
                     preload=preload,
+                    is_new=preload and generation == self.state.trial,
                     identity=self.identity,
                     listeners=self.listeners,
                     scoreboard=self.scoreboard,

@@ -65,6 +65,12 @@ class HoldOff(NamedTuple):
     """Let no connection come about any more: the workers accept those that wait, and then nobody does."""
 
 
+class StopCompanions(NamedTuple):
+    """End what runs beside the web, and call companions_left() when it has gone."""
+
+    at_once: bool
+
+
 class Log(NamedTuple):
     """Write a line."""
 
@@ -97,7 +103,20 @@ class Finish(NamedTuple):
     error: dict[str, str] | None
 
 
-Action = StartMold | StopMold | StartWorker | Signal | SignalMolds | HoldOff | Log | Announce | Settle | Look | Finish
+Action = (
+    StartMold
+    | StopMold
+    | StartWorker
+    | Signal
+    | SignalMolds
+    | HoldOff
+    | StopCompanions
+    | Log
+    | Announce
+    | Settle
+    | Look
+    | Finish
+)
 
 
 class MoldHandle:
@@ -182,6 +201,7 @@ class State:
         self.looked_at = -math.inf
         self.pause = FIRST_PAUSE
         self.resume_at = 0.0  # no worker or mold is started before
+        self.has_companions = False  # somebody else looks after them, and says when they have left
         self.is_stopping = False
         self.stop_by = math.inf
         self.error: dict[str, str] | None = None
@@ -253,7 +273,14 @@ class State:
             worker.kill_at = self.stop_by
             if worker.pid:
                 actions.append(Signal(worker.pid, "QUIT" if at_once else "TERM"))
+        if self.has_companions:
+            actions.append(StopCompanions(at_once))
         return actions + self.finish()
+
+    def companions_left(self) -> list[Action]:
+        """Nothing runs beside the web any more, at a stop."""
+        had_companions, self.has_companions = self.has_companions, False
+        return self.finish() if had_companions else []
 
     def reopen_logs(self) -> list[Action]:
         """Tells every process."""
@@ -261,6 +288,11 @@ class State:
         return [SignalMolds("USR1"), *(Signal(pid, "USR1") for pid in pids), Log("info", "log files are opened anew")]
 
     # -- what molds tell
+
+    def mold_releasing(self, generation: int, timeout: float, now: float) -> list[Action]:
+        """The release command runs, for so long at the most; the application is loaded after that."""
+        self.molds[generation].give_up_at = now + timeout + self.limits.boot_timeout + BOOT_GRACE
+        return []
 
     def mold_loaded(self, generation: int, facts: dict[str, Any], now: float) -> list[Action]:
         """The application is loaded, or, without preload, could be."""
@@ -588,7 +620,7 @@ class State:
 
     def finish(self) -> list[Action]:
         """Leaves when nobody is left."""
-        if self.molds or self.workers:
+        if self.molds or self.workers or self.has_companions:
             return []
         return [Finish(self.error)] if self.error else [Log("info", "stopped"), Finish(None)]
 

@@ -113,3 +113,14 @@ def test_the_guide_names_only_metrics_that_exist():
     named = re.findall(r"penstock_(\w+?)(?:_bucket|_sum|_count)?\b", (DOCUMENTS / "guides/monitoring.md").read_text())
     assert named
     assert set(named) <= {metric.name for metric in TABLE}
+
+
+def test_what_runs_beside_the_web_is_counted_by_name():
+    processes = [{"name": "queue", "pid": 7, "restarts": 3}, {"name": "beat", "pid": None, "restarts": 0}]
+    jobs = [{"name": "tidy", "runs": 5, "failures": 2}]
+    found = samples(Facts(snapshot(processes=processes, jobs=jobs), {}))
+    assert found["penstock_process_up", ("process", "queue")] == 1
+    assert found["penstock_process_up", ("process", "beat")] == 0
+    assert found["penstock_process_restarts_total", ("process", "queue")] == 3
+    assert found["penstock_job_runs_total", ("job", "tidy")] == 5
+    assert found["penstock_job_failures_total", ("job", "tidy")] == 2

@@ -1,6 +1,7 @@
+import re
 import time
 
-from penstock.admin.status import age, describe, show
+from penstock.admin.status import age, describe, moment, show
 
 BUCKETS = [(0.01, 8), (0.1, 10), (float("inf"), 10)]
 
@@ -67,3 +68,26 @@ def test_a_person_reads_a_table():
 
 def test_an_age_has_its_two_largest_units():
     assert [age(seconds) for seconds in (5, 65, 3700, 90000)] == ["5s", "1m 5s", "1h 1m", "1d 1h"]
+
+
+def test_what_runs_beside_the_web_has_tables_of_its_own():
+    now = time.time()
+    process = {"name": "queue", "pid": 12, "state": "running", "started": time.monotonic() - 65, "restarts": 2}
+    job = {"name": "tidy", "pid": None, "state": "waiting", "started": None, "runs": 3, "failures": 1}
+    last = {"began": now, "seconds": 1.25, "ending": "exited with status 3", "is_success": False}
+    beside = {
+        "processes": [process | {"ending": "was killed by SIGKILL"}],
+        "jobs": [job | {"last": last, "next": now}],
+    }
+    text = show(describe(snapshot(10) | beside, snapshot(9)), has_colour=False, width=100)
+    lines = [line.split() for line in text.splitlines()]
+    assert ["queue", "12", "running", "1m", "5s", "2", *["was", "killed", "by", "SIGKILL"]] in lines
+    [row] = [line for line in lines if line[:1] == ["tidy"]]
+    assert row[1:5] == ["waiting", "3", "(1", "failed)"]
+    assert row[6:12] == ["exited", "with", "status", "3", "in", "1.2"]
+
+
+def test_a_time_that_is_not_near_has_its_day():
+    assert moment(None) == "never"
+    assert re.fullmatch(r"[0-9]{2}:[0-9]{2}:[0-9]{2}", moment(time.time()))
+    assert re.fullmatch(r"2001-09-0[89] [0-9]{2}:[0-9]{2}", moment(1e9))

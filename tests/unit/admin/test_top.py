@@ -165,3 +165,11 @@ def plain_page():
 
 def test_a_page_without_requests_has_no_table_of_threads():
     assert "request" not in plain(Page("headline", [], [])).splitlines()[-1]
+
+
+def test_what_runs_beside_the_web_has_a_line_of_its_own():
+    queue = {"name": "queue", "state": "running", "pid": 7, "started": 40.0}
+    beat = {"name": "beat", "state": "waiting", "pid": None, "started": None}
+    tidy = {"name": "tidy", "state": "waiting", "pid": None, "started": None}
+    shown = page(moment(processes=[queue, beat], jobs=[tidy]), None)
+    assert shown.headline.splitlines()[1:] == ["beside the web: queue running 1m00s, beat waiting"]

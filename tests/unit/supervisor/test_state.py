@@ -24,6 +24,7 @@ from penstock.supervisor.state import (
     StartMold,
     StartWorker,
     State,
+    StopCompanions,
     StopMold,
 )
 
@@ -796,3 +797,33 @@ def test_a_reload_gives_a_worker_up_that_was_asked_for_and_not_yet_forked():
     assert world.do(world.state.reload(world.now)) == [StopMold(2), StartMold(3, True)]
     pid = world.fork(start)
     assert Signal(pid, "TERM") in world.done
+
+
+def test_a_release_command_has_its_own_time_before_that_of_the_application():
+    world = World()
+    world.do(world.state.reload(world.now))
+    world.do(world.state.mold_releasing(1, 600, world.now))
+    assert world.state.next_time() == world.now + 600 + BOOT + BOOT_GRACE
+
+
+def test_the_supervisor_leaves_when_what_runs_beside_the_web_has_left_too():
+    world = World(workers=1).boot()
+    world.state.has_companions = True
+    [pid] = world.pids()
+    assert StopCompanions(at_once=False) in world.do(world.state.stop(world.now))
+    assert StopCompanions(at_once=True) in world.do(world.state.stop(world.now))
+    world.exit(pid)
+    world.do(world.state.mold_exited(1, "was killed by SIGTERM", world.now))
+    assert world.finished is None
+    assert world.do(world.state.companions_left()) == [Finish(None)]
+    assert world.do(world.state.companions_left()) == []
+
+
+def test_what_runs_beside_the_web_may_leave_before_the_workers_do():
+    world = World(workers=1).boot()
+    world.state.has_companions = True
+    [pid] = world.pids()
+    world.do(world.state.stop(world.now))
+    assert world.do(world.state.companions_left()) == []
+    world.do(world.state.mold_exited(1, "was killed by SIGTERM", world.now))
+    assert world.exit(pid) == [Finish(None)]

@@ -1,0 +1,1 @@
+"""At home among other servers: what comes from them, and what goes to them."""
