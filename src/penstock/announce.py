@@ -13,7 +13,8 @@ def announce(config: Config, listeners: list[Listener], workers: int, threads: i
     """Writes the block to the log's place; a line for each fact when the log is for programs."""
     rows = lines(config, listeners, workers, threads, facts)
     if log.journal.is_for_people:
-        log.journal.put(block(rows, log.journal.colour))
+        title = f"The site {log.journal.site}" if log.journal.site else f"Penstock {__version__}"
+        log.journal.put(block(rows, log.journal.colour, title))
         return
     for label, value, reason in rows:
         log.info(f"{label}: {value}" + (f" ({reason})" if reason else ""))
@@ -29,7 +30,10 @@ def lines(
     if facts["settings"]:
         found.append(("settings", facts["settings"], facts["settings_origin"]))
     found.append(("directory", facts["directory"], ""))
-    found += [("address", listener.url, listener.origin or config.origin("bind")) for listener in listeners]
+    if log.journal.site:  # its addresses are the parent's
+        found.append(("hosts", ", ".join([*config.hosts, *(["every other"] if config.default else [])]), ""))
+    else:
+        found += [("address", listener.url, listener.origin or config.origin("bind")) for listener in listeners]
     many = "worker" if workers == 1 else "workers"
     found.append(("processes", f"{workers} {many} × {threads} threads", config.origin("workers")))  # noqa: RUF001
     for mount in facts["mounts"]:
@@ -39,12 +43,12 @@ def lines(
     return found
 
 
-def block(rows: list[tuple[str, str, str]], has_colour: bool) -> str:
-    """The rows aligned, below the name and version."""
+def block(rows: list[tuple[str, str, str]], has_colour: bool, title: str) -> str:
+    """The rows aligned, below the title."""
     bold, dim, plain = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if has_colour else ("", "", "")
     labels = max(len(label) for label, _, _ in rows)
     values = max((len(value) for _, value, reason in rows if reason), default=0)
-    text = [f"{bold}Penstock {__version__}{plain}"]
+    text = [f"{bold}{title}{plain}"]
     for label, value, reason in rows:
         shown = f"{value:{values}}  {dim}{reason}{plain}" if reason else value
         text.append(f"  {dim}{label:{labels}}{plain}  {shown}")

@@ -12,7 +12,7 @@ from penstock.config import load
 from penstock.development.flags import FLAGS
 from penstock.errors import ConfigurationError, PenstockError, UsageError, nearest
 from penstock.kinds import Flag
-from penstock.settings import BY_NAME, TABLE, Setting
+from penstock.settings import BY_NAME, LAYERED, Setting
 
 # The commands that talk to a supervisor: help, and description.
 CONTROLS = {
@@ -42,8 +42,15 @@ CONTROLS = {
 }
 
 
+# Where the supervisor of one of several sites finds what it has from its parent; see sites/child.py.
+SITE = "PENSTOCK_SITE"
+
 # What commands have beside the settings.
-OWN_FLAGS = frozenset({"--help", "--config", "--json", "--deploy", "--live", "--layers", "--fail-level"})
+OWN_FLAGS = frozenset({"--help", "--config", "--json", "--deploy", "--live", "--layers", "--fail-level", "--site"})
+
+
+# As a shell tells of a program that SIGPIPE has ended.
+READER_LEFT = 141
 
 
 # As a shell tells of a program that SIGPIPE has ended.
@@ -59,7 +66,7 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             raise UsageError(f"there is no command {unknown[1]!r}", self.hint_for(unknown[1]))
         word = message.rpartition(" ")[2].partition("=")[0]
-        hint = nearest(word, [setting.flag for setting in TABLE]) if message.startswith("unrecognized") else ""
+        hint = nearest(word, [setting.flag for setting in LAYERED]) if message.startswith("unrecognized") else ""
         raise UsageError(message, hint or f"`{self.prog} --help` lists what there is")
 
     def hint_for(self, word: str) -> str:
@@ -205,6 +212,7 @@ def build_parser(words: Sequence[str]) -> Parser:
             controlling.add_argument("workers", type=int, metavar="N", help="so many workers from now on")
         if name == "restart":
             controlling.add_argument("name", metavar="NAME", help="the process's name")
+        controlling.add_argument("site", nargs="?", metavar="SITE", help="this one of several sites")
         for flag, metavar, text in (
             ("--control", "PATH", "the supervisor's control socket (default: that of the project here)"),
             ("--chdir", "DIR", "the project's directory (default: the working directory)"),
@@ -217,8 +225,8 @@ def build_parser(words: Sequence[str]) -> Parser:
 
 def has_foreign_flags(words: Sequence[str]) -> bool:
     """Whether there is a word that looks like a flag and is none of the table's."""
-    own = OWN_FLAGS.union(*({one.flag, one.flag.replace("--", "--no-", 1)} for one in TABLE))
-    short = {"-h"} | {setting.short for setting in TABLE}
+    own = OWN_FLAGS.union(*({one.flag, one.flag.replace("--", "--no-", 1)} for one in LAYERED))
+    short = {"-h"} | {setting.short for setting in LAYERED}
     flags = (word.partition("=")[0] for word in words if word.startswith("-") and word != "-")
     return any(flag not in own and flag[:2] not in short for flag in flags)
 
@@ -308,7 +316,7 @@ def add_export(commands: Any, formatter: type[argparse.HelpFormatter], is_asked:
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """One option for each setting of the table, under the table's headings."""
     groups: dict[str, Any] = {}
-    for setting in TABLE:
+    for setting in LAYERED:
         if setting.group not in groups:
             groups[setting.group] = parser.add_argument_group(setting.group)
         group = groups[setting.group]
@@ -319,6 +327,9 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
                 metavar="FILE",
                 default=argparse.SUPPRESS,
                 help="the file to read settings from (default: penstock.toml here or beside manage.py)",
+            )
+            group.add_argument(
+                "--site", metavar="NAME", default=argparse.SUPPRESS, help="only this one of several sites"
             )
             continue
         names = [setting.short, setting.flag] if setting.short else [setting.flag]
@@ -355,14 +366,20 @@ def show_help(parser: argparse.ArgumentParser) -> int:
 
 
 def serve(options: Mapping[str, Any]) -> int:
-    """Runs the supervisor; in a process forked from it, the role of that process."""
+    """Runs the supervisor, or the parent of several; in a process forked from it, the role of that process."""
     from penstock.processes import play  # noqa: PLC0415 (each command imports what it needs)
-    from penstock.supervisor.process import Supervisor  # noqa: PLC0415
 
     start = working_directory()
     # `python -m penstock` puts it first: the application's own directory is found anew at each reload instead.
     if sys.path[0] == os.getcwd():
         del sys.path[0]
+    parent = None
+    if SITE in os.environ:
+        from penstock.sites.child import Legacy, Parent  # noqa: PLC0415 (only with several sites)
+
+        legacy = Legacy.load(os.environ.pop(SITE))
+        parent, options, start = Parent(legacy), legacy.arguments, legacy.start
+        log.journal.site = legacy.site
     config = load(options, os.environ, start)
     try:
         log.journal.open(config.error_log, config.log_level, config.log_format)
@@ -372,9 +389,20 @@ def serve(options: Mapping[str, Any]) -> int:
         from penstock.log_config import hand_over  # noqa: PLC0415 (off by default, and 15 ms)
 
         log.journal.handover = hand_over(config.log_config, config.log_level, config.directory)
-    for note in options.get("notes", ()):
-        log.info(note)
-    return play(Supervisor(config, options, start).run)
+    if not parent:
+        for note in options.get("notes", ()):
+            log.info(note)
+    if config.has_sites and not config.site:
+        from penstock.sites.process import Sites  # noqa: PLC0415 (only with several sites)
+
+        return play(Sites(config, options, start).run)
+    if not parent and (config.python or config.venv):
+        from penstock.interpreter import execute_own  # noqa: PLC0415 (off by default)
+
+        execute_own(config)
+    from penstock.supervisor.process import Supervisor  # noqa: PLC0415
+
+    return play(Supervisor(config, options, start, parent).run)
 
 
 def runserver(options: Mapping[str, Any]) -> int:
@@ -408,6 +436,10 @@ def check(options: dict[str, Any]) -> int:
     wants_json = options.pop("json")
     start = working_directory()
     config = load(options, os.environ, start)
+    if config.has_sites and not config.site:
+        raise UsageError(
+            "there are several sites, and check looks at one", f"--site {'|'.join(config.sites) or 'NAME'}"
+        )
     with contextlib.redirect_stdout(sys.stderr):  # what the application prints is none of our data
         report = run(config, Serving(options, dict(os.environ), start), asked)
     if wants_json:
@@ -426,7 +458,7 @@ def control(options: Mapping[str, Any]) -> int:
     if options["command"] == "top":
         from penstock.admin.top import watch  # noqa: PLC0415
 
-        return watch(config, options["once"])
+        return watch(config, options["once"], options["site"] or "")
     print(run(options, config), end="")
     return 0
 

@@ -1,21 +1,27 @@
 """The layers of the configuration: default < penstock.toml < environment < command line. Every value keeps its origin.
 
-What penstock.toml has below [env.NAME] is laid over the rest of the file when NAME is chosen. Refuses unknown keys and
-wrong values with the place they came from. Does not look at the application.
+What penstock.toml has below [env.NAME] is laid over the rest of the file when NAME is chosen. Of several sites one can
+be chosen: its table is read as [site] then. Refuses unknown keys and wrong values with the place they came from. Does
+not look at the application.
 """
 
+import glob
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from penstock import log
 from penstock.env_files import read_variable
 from penstock.errors import ConfigurationError, nearest
 from penstock.kinds import WrongTable
-from penstock.settings import BY_NAME, TABLE, Setting
+from penstock.settings import BY_NAME, LAYERED, TABLE, Setting, belongs_in
 
 FILE_NAME = "penstock.toml"
 DJANGO_ENV = "DJANGO_ENV"
+
+SITE_NAME = r"[A-Za-z0-9_-]+"
+ONLY_ONE = ("app", "chdir", "settings")  # settings that name one application
 
 
 class Value(NamedTuple):
@@ -25,22 +31,53 @@ class Value(NamedTuple):
     origin: str
 
 
+class Layer(NamedTuple):
+    """What a penstock.toml says."""
+
+    values: dict[str, Value]
+    environments: dict[str, dict[str, Value]]  # by the name of [env.NAME]
+    sites: tuple[str, ...] | None = None  # their names, when there are several
+    site_pattern: str = ""  # of their files; "" when they are tables
+
+
 class Config:
     """The value of every setting, as an attribute: `config.workers`; `config.origin("workers")` says who chose it."""
 
     def __init__(
-        self, values: Mapping[str, Value], directory: str, file: str | None, environments: Collection[str] = ()
+        self,
+        values: Mapping[str, Value],
+        directory: str,
+        file: str | None,
+        layer: Layer,
+        site: str = "",
     ) -> None:
         self.values = values
         self.directory = directory  # where the command was started, or --chdir
         self.file = file
-        self.environments = environments  # the names of the file's [env.NAME]
+        self.environments = tuple(layer.environments)  # the names of the file's [env.NAME]
+        self.layer = layer
+        self.site = site  # the name of the one of several that this is about
 
     def __getattr__(self, name: str) -> Any:
         try:
             return self.values[name].value
         except KeyError:
             raise AttributeError(name) from None
+
+    @property
+    def sites(self) -> Collection[str]:
+        """The names of the sites, when there are several."""
+        return self.layer.sites or ()
+
+    @property
+    def has_sites(self) -> bool:
+        """Whether there are several: none at all, perhaps, while there is no file of one."""
+        return self.layer.sites is not None
+
+    @property
+    def site_pattern(self) -> str:
+        """The pattern of the sites' files; "" when they are tables."""
+        return self.layer.site_pattern
 
     def origin(self, name: str) -> str:
         """Where the setting's value came from: "default", a variable, a flag, or a place in a file."""
@@ -62,12 +99,12 @@ def find_above(directory: str, name: str) -> str | None:
 def load(arguments: Mapping[str, Any], environment: Mapping[str, str], start: str) -> Config:
     """Lays the four layers over each other.
 
-    `arguments` are those of the command line that were given, by setting name (and "config"); `start` is the absolute
-    working directory. Raises ConfigurationError.
+    `arguments` are those of the command line that were given, by setting name (and "config", and "site" for one of
+    several sites); `start` is the absolute working directory. Raises ConfigurationError.
     """
     values = {setting.name: read(setting, setting.default, "default", start) for setting in TABLE}
     above: dict[str, Value] = {}
-    for setting in TABLE:
+    for setting in LAYERED:
         for variable in (setting.also, setting.variable):
             if variable in environment:
                 above[setting.name] = read(setting, environment[variable], variable, start)
@@ -79,16 +116,35 @@ def load(arguments: Mapping[str, Any], environment: Mapping[str, str], start: st
         raise ConfigurationError(f"{origin} names {directory}, which is not a directory")
     named = arguments.get("config") or environment.get("PENSTOCK_CONFIG")
     file = os.path.join(start, named) if named else find_file(directory)
-    overlays: dict[str, dict[str, Value]] = {}
+    layer = Layer({}, {})
+    site = arguments.get("site", "")
     if file:
-        layer, overlays = read_file(file)
-        values.update(layer)
+        layer = read_file(file, site)
+        values.update(layer.values)
+    elif site:
+        raise unknown_site(site, (), directory)
+    if site:
+        # What names one application cannot be meant for each of several.
+        above = {name: value for name, value in above.items() if name not in ONLY_ONE}
+        directory = os.path.dirname(file or directory)
     env = above.get("env", values["env"])
     if env.origin == "default":
         env = values["env"] = env_of_file(values["chdir"].value or directory)
-    values.update({name: over(values[name], value) for name, value in overlays.get(env.value, {}).items()})
+    values.update({name: over(values[name], value) for name, value in layer.environments.get(env.value, {}).items()})
     values.update(above)
-    return Config(values, values["chdir"].value or directory, file, tuple(overlays))
+    if site:
+        prefix, origin = values["statsd_prefix"]
+        values["statsd_prefix"] = Value(f"{prefix}.{site}", origin)
+    return Config(values, values["chdir"].value or directory, file, layer, site)
+
+
+def keep_fixed(fresh: Config, before: Config) -> Config:
+    """A configuration that was read anew, with the old values of what only a restart can change; says which."""
+    fixed = {setting.name: before.values[setting.name] for setting in TABLE if not setting.reloads}
+    changed = [name for name, old in fixed.items() if fresh.values[name].value != old.value]
+    if changed:
+        log.warning(f"a reload does not change {', '.join(changed)}: restart Penstock for that")
+    return Config({**fresh.values, **fixed}, fresh.directory, fresh.file, fresh.layer, fresh.site)
 
 
 def env_of_file(directory: str) -> Value:
@@ -130,21 +186,10 @@ def read_default(setting: Setting) -> Any:
     return setting.kind.read(setting.default, "")
 
 
-def read_file(path: str) -> tuple[dict[str, Value], dict[str, dict[str, Value]]]:
-    """The values of a penstock.toml, and those of each [env.NAME]. Raises ConfigurationError with file and line."""
-    import tomllib  # noqa: PLC0415 (12 ms that a start without a file does not pay)
-
+def read_file(path: str, site: str) -> Layer:
+    """What a penstock.toml says; of several sites only `site` is read. ConfigurationError has file and line."""
     shown = os.path.relpath(path)
-    try:
-        with open(path, "rb") as file:
-            text = file.read().decode()
-        sections = tomllib.loads(text)
-    except OSError as error:
-        raise ConfigurationError(f"{shown} cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        hint = "a gunicorn.conf.py is Python: write its settings into penstock.toml" if path.endswith(".py") else ""
-        raise ConfigurationError(f"{shown} is not valid TOML: {error}", hint) from error
-
+    sections, text = parse(path)
     environments = sections.pop("env", {})
     tables = environments.values() if isinstance(environments, Mapping) else [environments]
     if not all(isinstance(table, Mapping) for table in tables):
@@ -152,51 +197,137 @@ def read_file(path: str) -> tuple[dict[str, Value], dict[str, dict[str, Value]]]
             f"{shown}:{line_of(text, '', 'env')}: below env are tables with sections of their own",
             "as in [env.production.site]; which one is taken is env in [site]",
         )
-    values = read_sections(sections, path, text, "")
+    places = site_files(sections, path, text)
+    if site and site not in places:
+        raise unknown_site(site, places, shown)
+    values = read_sections(sections, path, text, "", site)
     # Also those that are not chosen, so that a slip does not wait for the day on which one is.
-    return values, {name: read_sections(content, path, text, f"env.{name}.") for name, content in environments.items()}
+    overlays = {
+        name: read_sections(content, path, text, f"env.{name}.", site) for name, content in environments.items()
+    }
+    if site and places[site] != path:
+        own, own_text = parse(places[site])
+        if others := own.keys() - {"site"}:
+            name = min(others)
+            raise ConfigurationError(
+                f"{os.path.relpath(places[site])}:{line_of(own_text, '', name)}: unknown key {name!r}",
+                f"the file of a site has [site]; all else is written in {shown}",
+            )
+        values.update(read_sections(own, places[site], own_text, "", site))
+    if "sites" not in sections:
+        return Layer(values, overlays)
+    pattern = sections["sites"] if isinstance(sections["sites"], str) else ""
+    return Layer(values, overlays, tuple(places), pattern and os.path.join(os.path.dirname(path), pattern))
 
 
-def read_sections(sections: Mapping[str, Any], path: str, text: str, prefix: str) -> dict[str, Value]:
-    """The values of [server] and [site], or of those below `prefix`."""
+def parse(path: str) -> tuple[dict[str, Any], str]:
+    """What a TOML file says, and its text. Raises ConfigurationError."""
+    import tomllib  # noqa: PLC0415 (12 ms that a start without a file does not pay)
+
+    shown = os.path.relpath(path)
+    try:
+        with open(path, "rb") as file:
+            text = file.read().decode()
+        return tomllib.loads(text), text
+    except OSError as error:
+        raise ConfigurationError(f"{shown} cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        hint = "a gunicorn.conf.py is Python: write its settings into penstock.toml" if path.endswith(".py") else ""
+        raise ConfigurationError(f"{shown} is not valid TOML: {error}", hint) from error
+
+
+def site_files(sections: Mapping[str, Any], path: str, text: str) -> dict[str, str]:
+    """The names of several sites, and the file of each: tables of this file, or a file for each."""
+    sites = sections.get("sites")
+    if sites is None:
+        return {}
+    origin = f"{os.path.relpath(path)}:{line_of(text, '', 'sites')}"
+    if "site" in sections:
+        raise ConfigurationError(
+            f"{origin}: there are [site] and sites", "one site is [site]; of several each is a [sites.NAME]"
+        )
+    if isinstance(sites, str):
+        files = sorted(glob.glob(os.path.join(os.path.dirname(path), sites)))
+        named = {os.path.splitext(os.path.basename(file))[0]: file for file in files}
+    elif isinstance(sites, Mapping):
+        named = dict.fromkeys(sites, path)
+    else:
+        raise ConfigurationError(f"{origin}: sites is neither tables nor a pattern", 'as in sites = "sites.d/*.toml"')
+    for name in named:
+        if not re.fullmatch(SITE_NAME, name):
+            raise ConfigurationError(
+                f"{origin}: a site cannot be named {name!r}", "letters, digits, - and _ may be in the name"
+            )
+    return named
+
+
+def unknown_site(name: str, names: Collection[str], place: str) -> ConfigurationError:
+    """The error for a site that is not there."""
+    if not names:
+        return ConfigurationError(f"there are no sites in {place}", "several sites are tables: [sites.NAME]")
+    return ConfigurationError(
+        f"there is no site {name!r} in {place}", nearest(name, names) or f"the sites are {', '.join(names)}"
+    )
+
+
+def read_sections(sections: Mapping[str, Any], path: str, text: str, prefix: str, site: str) -> dict[str, Value]:
+    """The values of [server] and [site], or of those below `prefix`; of several sites, those of `site`."""
     shown = os.path.relpath(path)
     values = {}
-    for section, key, value in entries(sections, shown, text, prefix):
+    for section, heading, key, value in entries(sections, shown, text, prefix, site):
         setting = BY_NAME.get(key)
-        origin = f"{shown}:{line_of(text, prefix + section, key)}"
-        if setting is None or setting.section != section:
-            names = [setting.name for setting in TABLE if setting.section == section]
-            hint = f"it belongs in [{prefix}{setting.section}]" if setting else nearest(key, names)
-            raise ConfigurationError(f"{origin}: [{prefix}{section}] has no key {key!r}", hint)
+        origin = f"{shown}:{line_of(text, heading, key)}"
+        if setting is None or not belongs_in(setting, section):
+            names = [setting.name for setting in TABLE if belongs_in(setting, section)]
+            hint = f"it belongs in {home_of(setting, prefix)}" if setting else nearest(key, names)
+            raise ConfigurationError(f"{origin}: [{heading}] has no key {key!r}", hint)
         if prefix and key == "env":
-            raise ConfigurationError(f"{origin}: [{prefix}{section}] cannot choose another env", "write it in [site]")
+            raise ConfigurationError(f"{origin}: [{heading}] cannot choose another env", "write it in [site]")
         try:
             values[key] = read(setting, value, origin, os.path.dirname(path))
         except ConfigurationError as error:
             if isinstance(error.__cause__, WrongTable):
                 wrong = error.__cause__
-                origin = f"{shown}:{line_in_table(text, f'{prefix}{section}.{key}', wrong.index, wrong.key)}"
+                origin = f"{shown}:{line_in_table(text, f'{heading}.{key}', wrong.index, wrong.key)}"
                 raise ConfigurationError(f"{origin}: {key}: {wrong}", wrong.hint) from wrong
             raise
     return values
 
 
-def entries(sections: Mapping[str, Any], shown: str, text: str, prefix: str) -> Iterator[tuple[str, str, Any]]:
-    """Each (section, key, value) of the file, or of a table in it; refuses what is not in a section that exists."""
+def home_of(setting: Setting, prefix: str) -> str:
+    """The heading that a setting stands below."""
+    return f"[{prefix}{setting.section}{'.NAME' if setting.section == 'sites' else ''}]"
+
+
+def entries(
+    sections: Mapping[str, Any], shown: str, text: str, prefix: str, site: str
+) -> Iterator[tuple[str, str, str, Any]]:
+    """Each (section, heading, key, value) of the file, or of a table in it; refuses what is not in a section.
+
+    The table of `site` is the section "sites"; so is [site] in a file of its own.
+    """
     for section, content in sections.items():
-        if section not in ("server", "site") or not isinstance(content, Mapping):
+        if section == "sites" and isinstance(content, str) and not prefix:
+            continue
+        if section not in ("server", "site", "sites") or not isinstance(content, Mapping):
             setting = BY_NAME.get(section)
             hint = f"the sections are [{prefix}server] and [{prefix}site]" + (
                 "" if prefix else ", and [env.NAME.site]"
             )
-            if section == "sites":
-                hint = "one site: [site]"
-            elif setting:
-                hint = f"write it below [{prefix}{setting.section}]"
+            if setting:
+                hint = f"write it below {home_of(setting, prefix)}"
             line = line_of(text, prefix.removesuffix("."), section)
             raise ConfigurationError(f"{shown}:{line}: unknown key {prefix + section!r}", hint)
-        for key, value in content.items():
-            yield section, key, value
+        kind, heading, table = section, prefix + section, content
+        if section == "sites":
+            heading, table = f"{prefix}sites.{site}", content.get(site, {})
+        elif section == "site" and site:
+            kind = "sites"
+        if not isinstance(table, Mapping):
+            line = line_of(text, f"{prefix}sites", site)
+            raise ConfigurationError(f"{shown}:{line}: the site {site} is no table", f"as in [{prefix}sites.{site}]")
+        for key, value in table.items():
+            yield kind, heading, key, value
 
 
 def line_in_table(text: str, name: str, index: int, key: str) -> int:

@@ -7,7 +7,7 @@ from penstock import capacity
 from penstock.app import find
 from penstock.config import Config
 from penstock.errors import PenstockError
-from penstock.settings import TABLE
+from penstock.settings import LAYERED, TABLE
 
 
 def explain(config: Config, environment: Mapping[str, str], as_json: bool, has_colour: bool) -> str:
@@ -20,7 +20,7 @@ def explain(config: Config, environment: Mapping[str, str], as_json: bool, has_c
             "shown": setting.kind.show(config.values[setting.name].value) + meaning(setting.name, config),
             "origin": config.origin(setting.name),
         }
-        for setting in TABLE
+        for setting in (TABLE if config.site else LAYERED)
     ]
     application = describe(config, environment)
     if as_json:
@@ -40,6 +40,8 @@ def explain(config: Config, environment: Mapping[str, str], as_json: bool, has_c
 
 def describe(config: Config, environment: Mapping[str, str]) -> dict[str, Any]:
     """Where the application is and who chose its settings module; or why there is none."""
+    if config.has_sites and not config.site:
+        return {"sites": ", ".join(config.sites), "hint": "--site NAME explains one of them"}
     try:
         found = find(config, environment)
     except PenstockError as error:

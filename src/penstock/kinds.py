@@ -137,7 +137,7 @@ class Count(Kind):
         if self.auto and value == "auto":
             return "auto"
         text = str(value)
-        if not re.fullmatch(r"[0-9]{1,12}", text) or not self.minimum <= int(text) <= self.maximum:
+        if not re.fullmatch(r"-?[0-9]{1,12}", text) or not self.minimum <= int(text) <= self.maximum:
             raise ValueError(f"expected {self.forms}")
         return int(text)
 
@@ -491,6 +491,21 @@ class UrlPath(Kind):
 
     def schema(self) -> dict[str, Any]:
         return {"type": "string", "pattern": "^/"}
+
+
+class Host(Kind):
+    """The name of a host, or of all hosts below a name."""
+
+    forms = 'a name like "shop.example", or "*.shop.example", without a port'
+    metavar = "HOST"
+
+    def read(self, value: object, base: str) -> str:
+        text: str = super().read(value, base).lower().rstrip(".")
+        if not text.isascii():
+            text = text.encode("idna").decode()  # UnicodeError is a ValueError
+        if not re.fullmatch(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]", text):
+            raise ValueError(f"expected {self.forms}")
+        return text
 
 
 class Realm(Kind):

@@ -28,6 +28,7 @@ class Journal:
         self.level = LEVELS.index("info")
         self.colour = False
         self.is_json = False
+        self.site = ""  # the name of one of several
         self.handover: Handover | None = None  # to Python's logging
 
     @property
@@ -66,8 +67,9 @@ class Journal:
         if self.handover:
             self.handover.write(level, message)
         elif self.is_json:
-            self.put(json_line(level, message, time.time(), os.getpid()))
+            self.put(json_line(level, message, time.time(), os.getpid(), self.site))
         else:
+            message = f"{self.site}: {message}" if self.site else message
             stamp = time.strftime("%Y-%m-%d %H:%M:%S %z")
             shown = f"\x1b[{COLOURS[level]}m{level:7}\x1b[0m" if self.colour else f"{level:7}"
             self.put(f"{stamp} {shown} " + message.replace("\n", "\n    ") + "\n")
@@ -81,12 +83,14 @@ class Journal:
                 data = data[os.write(self.fd, data) :]
 
 
-def json_line(level: str, message: str, now: float, pid: int) -> str:
+def json_line(level: str, message: str, now: float, pid: int, site: str = "") -> str:
     """One event as an object on a line; `now` is the time in seconds since 1970."""
     import json  # noqa: PLC0415 (only with log_format json)
 
     stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now % 1 * 1000):03}Z"
-    return json.dumps({"time": stamp, "level": level, "pid": pid, "message": message}, ensure_ascii=False) + "\n"
+    named = {"site": site} if site else {}
+    event = {"time": stamp, "level": level, "pid": pid, **named, "message": message}
+    return json.dumps(event, ensure_ascii=False) + "\n"
 
 
 def has_colour(fd: int) -> bool:

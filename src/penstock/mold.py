@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from penstock import app, capacity, log
 from penstock._native import Scoreboard
 from penstock.boot import boot_deadline
-from penstock.config import Config, load
+from penstock.config import Config, keep_fixed, load
 from penstock.errors import PenstockError
 from penstock.gateway.compose import compose
 from penstock.hooks import Hooks
 from penstock.hooks import load as load_hooks
 from penstock.privileges import Identity, become, check_access
+from penstock.process_limits import process_limits_of
 from penstock.processes import Channel, Forked, describe_status, give_back_memory, signals_blocked
 from penstock.secrets import concealed
-from penstock.settings import TABLE
 from penstock.sockets import Listener
 from penstock.supervisor.limits import limits_of
 from penstock.supervisor.signals import do_nothing
@@ -27,6 +27,7 @@ from penstock.worker import Worker
 
 if TYPE_CHECKING:
     from penstock._native import StaticMount
+    from penstock.sites.child import Parent
 
 
 class Site(NamedTuple):
@@ -59,11 +60,12 @@ class Mold:
         lifeline: int,
         stacks: int,
         channel: Channel,
+        parent: "Parent | None",
     ) -> None:
         self.config, self.arguments, self.start = config, arguments, start
         self.generation, self.preload, self.is_new, self.identity = generation, preload, is_new, identity
         self.listeners, self.scoreboard, self.lifeline = listeners, scoreboard, lifeline
-        self.stacks, self.channel = stacks, channel
+        self.stacks, self.channel, self.parent = stacks, channel, parent
         self.found: app.Found  # by run, once: all workers of a generation have the same variables
         self.site: Site | None = None
 
@@ -76,6 +78,7 @@ class Mold:
             if self.generation > 1:
                 self.config = self.read_configuration()
             self.found = app.find(self.config, os.environ)
+            process_limits_of(self.config).apply()
             if self.identity:
                 become(self.identity)
                 check_access(self.identity, self.config.directory)
@@ -146,12 +149,7 @@ class Mold:
 
     def read_configuration(self) -> Config:
         """The configuration as it is now. What only a restart can change is said, and stays."""
-        config = load(self.arguments, os.environ, self.start)
-        fixed = {setting.name: self.config.values[setting.name] for setting in TABLE if not setting.reloads}
-        changed = [name for name, old in fixed.items() if config.values[name].value != old.value]
-        if changed:
-            log.warning(f"a reload does not change {', '.join(changed)}: restart Penstock for that")
-        return Config({**config.values, **fixed}, config.directory, config.file, config.environments)
+        return keep_fixed(load(self.arguments, os.environ, self.start), self.config)
 
     def facts(self) -> dict[str, Any]:
         """What the supervisor wants to know and to show."""

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 Message = dict[str, Any]
@@ -56,6 +56,11 @@ class Channel:
         except OSError:
             return False
         return True
+
+    def send_with(self, message: Message, fd: int) -> None:
+        """Hands a descriptor over with a message; nothing happens when the other side has gone."""
+        with suppress(OSError):
+            socket.send_fds(self.end, [json.dumps(message).encode()], [fd])
 
     def receive(self) -> Message | None:
         """Waits for a message; None when the other side has gone."""

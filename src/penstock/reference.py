@@ -13,7 +13,7 @@ from penstock import gunicorn_flags
 from penstock.admin import metrics
 from penstock.check import rules
 from penstock.kinds import Key, Tables
-from penstock.settings import TABLE, Setting
+from penstock.settings import TABLE, Setting, belongs_in
 
 
 def files() -> dict[str, str]:
@@ -33,9 +33,19 @@ def schema() -> dict[str, Any]:
     for setting in TABLE:
         entry = setting.kind.schema() | {"description": setting.help, "default": setting.default}
         sections.setdefault(setting.section, {})[setting.name] = entry
+    own = sections.pop("sites") | {
+        setting.name: sections[setting.section][setting.name]
+        for setting in TABLE
+        if setting.section != "sites" and belongs_in(setting, "sites")
+    }
     parts = {
         section: {"type": "object", "additionalProperties": False, "properties": entries}
         for section, entries in sorted(sections.items())
+    }
+    one = {"type": "object", "additionalProperties": False, "properties": own}
+    parts["sites"] = {
+        "description": "Several sites, by name; or the pattern of their files",
+        "anyOf": [{"type": "object", "additionalProperties": one}, {"type": "string"}],
     }
     overlay = {section: {"$ref": f"#/properties/{section}"} for section in parts}
     parts["env"] = {
@@ -91,7 +101,10 @@ def entry_lines(setting: Setting) -> Iterator[str]:
     yield f"- default: `{default}`" if default else "- default: none"
     yield f"- accepts: {setting.kind.forms}"
     variables = f"`{setting.variable}`, or `{setting.also}`" if setting.also else f"`{setting.variable}`"
-    yield f"- file: `{setting.name}` in `[{setting.section}]`; environment: {variables}; flag: `{flags}`"
+    if setting.section == "sites":
+        yield f"- file: `{setting.name}` in `[sites.NAME]`"
+    else:
+        yield f"- file: `{setting.name}` in `[{setting.section}]`; environment: {variables}; flag: `{flags}`"
     if isinstance(setting.kind, Tables):
         header = setting.kind.header(f"{setting.section}.{setting.name}")
         yield f"- in the file each table is a `{header}`, with these keys:"

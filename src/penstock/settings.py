@@ -16,6 +16,7 @@ from penstock.kinds import (
     Flag,
     Folders,
     Hook,
+    Host,
     Key,
     Kind,
     Listing,
@@ -93,6 +94,7 @@ HOOKS = ("site", "Hooks")
 RIGHTS = ("site", "Users and rights")
 BESIDE = ("site", "Processes beside the web")
 CHECKS = ("site", "Checks")
+SITES = ("sites", "One of several sites")  # in [sites.NAME], beside the keys of [site]
 
 # Longer than a day is surely a slip of a unit.
 DAY = 86400
@@ -193,6 +195,23 @@ TABLE = (
         [],
         "Variables that the site must have; they may be files that NAME_FILE or systemd's credentials name",
         why="The site does not start when one is missing. Their values are never shown.",
+    ),
+    Setting(
+        APPLICATION,
+        "python",
+        Path(),
+        "",
+        "The interpreter to run the site with; Penstock has to be installed for it",
+        why="Without it: the one that runs `penstock`.",
+        reloads=False,
+    ),
+    Setting(
+        APPLICATION,
+        "venv",
+        Path(),
+        "",
+        "The virtual environment to run the site in: its bin/python, instead of python",
+        reloads=False,
     ),
     Setting(APPLICATION, "python_path", Listing(Path()), [], "Directories to look for modules in, before all others"),
     Setting(
@@ -743,6 +762,32 @@ TABLE = (
         short="-m",
     ),
     Setting(
+        RIGHTS,
+        "limit_memory",
+        Size(0, 2**50),
+        "0B",
+        "Address space that each process of the site may have (RLIMIT_AS); 0B: as the system has it",
+        why="More than it uses: each thread reserves 8 MiB of stack. Python raises MemoryError at the limit.",
+        reloads=False,
+    ),
+    Setting(
+        RIGHTS,
+        "limit_files",
+        Count(0, 2**30),
+        0,
+        "Files and connections that each process of the site may have open (RLIMIT_NOFILE); 0: as the system has it",
+        reloads=False,
+    ),
+    Setting(
+        RIGHTS,
+        "nice",
+        Count(-20, 19),
+        0,
+        "Priority of the site's processes, as for the command nice: 19 is the least, 0 that of Penstock itself",
+        why="It matters when the CPUs are busy: against 0, a process with 19 gets a sixtieth.",
+        reloads=False,
+    ),
+    Setting(
         BESIDE,
         "processes",
         Processes(
@@ -797,6 +842,55 @@ TABLE = (
         "Findings that `penstock check` does not show",
         why="Django's SILENCED_SYSTEM_CHECKS counts too.",
     ),
+    Setting(
+        SITES,
+        "hosts",
+        Listing(Host()),
+        [],
+        "Host names that this site answers: whole ones, or *.NAME for all below a name",
+        why="A whole name wins over *.NAME, and the longest one of those.",
+    ),
+    Setting(
+        SITES,
+        "path",
+        UrlPath(),
+        "/",
+        "Path below which this site answers; it is SCRIPT_NAME then",
+        why="Several sites can share a host: the longest path decides.",
+    ),
+    Setting(
+        SITES,
+        "default",
+        Flag(),
+        False,
+        "Answers for every host that no site names",
+        why="Without such a site those requests get 421.",
+    ),
+    Setting(
+        SITES,
+        "on_demand",
+        Flag(),
+        False,
+        "Starts the site when somebody asks for it, who waits meanwhile",
+        reloads=False,
+    ),
+    Setting(
+        SITES,
+        "idle_stop",
+        Duration(0, 366 * DAY),
+        "10m",
+        "With on_demand: stops the site when nobody has asked for it for so long; 0s: never",
+        reloads=False,
+    ),
 )
 
 BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in TABLE}
+
+# What each layer can set; the keys of one of several sites have a place in penstock.toml only.
+LAYERED = tuple(setting for setting in TABLE if setting.section != "sites")
+
+
+def belongs_in(setting: Setting, section: str) -> bool:
+    """Whether a section of penstock.toml may have the setting; [sites.NAME] has those of [site], and its own logs."""
+    own_log = setting.group == LOGS[1] and setting.name not in ("pid_file", "control")
+    return setting.section == section or (section == "sites" and (setting.section == "site" or own_log))

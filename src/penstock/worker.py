@@ -92,11 +92,14 @@ class Worker:
 
     def options(self, site: "Site") -> "EngineOptions":
         """What the engine is told."""
-        return engine_options(site.config, self.mold.listeners, site.mounts) | {
+        options = engine_options(site.config, self.mold.listeners, site.mounts) | {
             "multiprocess": self.workers > 1,
             "scoreboard_fd": self.mold.scoreboard.fileno(),
             "scoreboard_slot": self.number - 1,
         }
+        if self.mold.parent:
+            self.mold.parent.put_behind_front(options, site.config)
+        return options
 
 
 def listen_to_signals(engine: "Engine | Front", graceful_timeout: float) -> int:

@@ -37,7 +37,8 @@ def test_what_is_combined_with_the_application_is_said_below_it(configure):
 
 
 def test_the_block_is_aligned():
-    text = block([("a", "one", "rule"), ("long", "three", "other"), ("b", "far too long to align with", "")], False)
+    rows = [("a", "one", "rule"), ("long", "three", "other"), ("b", "far too long to align with", "")]
+    text = block(rows, False, "Penstock")
     assert text.splitlines()[1:] == [
         "  a     one    rule",
         "  long  three  other",
@@ -46,8 +47,8 @@ def test_the_block_is_aligned():
 
 
 def test_colours_change_no_words():
-    coloured = block([("a", "one", "rule")], True)
+    coloured = block([("a", "one", "rule")], True, "Penstock")
     assert "\x1b[" in coloured
     for code in ("\x1b[0m", "\x1b[1m", "\x1b[2m"):
         coloured = coloured.replace(code, "")
-    assert coloured == block([("a", "one", "rule")], False)
+    assert coloured == block([("a", "one", "rule")], False, "Penstock")

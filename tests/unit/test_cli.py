@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from penstock.cli import main, working_directory
-from penstock.settings import TABLE
+from penstock.settings import LAYERED
 
 
 def test_an_unknown_option_is_an_error_with_the_nearest_one(capsys):
@@ -38,7 +38,7 @@ def test_the_help_of_serve_names_every_setting(capsys):
         main(["serve", "--help"])
     assert left.value.code == 0
     text = capsys.readouterr().out
-    assert [setting.flag for setting in TABLE if setting.flag not in text] == []
+    assert [setting.flag for setting in LAYERED if setting.flag not in text] == []
     assert "[v6]:port" in " ".join(text.split())
 
 

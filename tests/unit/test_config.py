@@ -49,7 +49,11 @@ def test_a_file_above_without_manage_py_is_not_ours(tmp_path):
         ("[site]\nworkrs = 1\n", r"toml:2: \[site\] has no key 'workrs'", "did you mean 'workers'?"),
         ("[server]\n\nworkers = 1\n", r"toml:3: \[server\] has no key 'workers'", "it belongs in [site]"),
         ("workers = 1\n", "toml:1: unknown key 'workers'", "write it below [site]"),
-        ("[sites.shop]\nworkers = 1\n", "toml:1: unknown key 'sites'", "one site: [site]"),
+        (
+            "[site]\nworkers = 1\n[sites.shop]\n",
+            r"toml:3: there are \[site\] and sites",
+            "one site is [site]; of several each is a [sites.NAME]",
+        ),
         ("[web]\n", "toml:1: unknown key 'web'", "the sections are [server] and [site], and [env.NAME.site]"),
         ("[env.live]\nworkers = 1\n", "toml:2: unknown key 'env.live.workers'", "write it below [env.live.site]"),
         ("[env.live.site]\nworkrs = 1\n", r"toml:2: \[env.live.site\] has no key 'workrs'", "did you mean 'workers'?"),

@@ -94,21 +94,33 @@ class Connection:
 def run(options: Mapping[str, Any], config: Config) -> str:
     """Does one of the commands. Returns what is to be printed. Raises PenstockError."""
     with Connection(find_socket(config)) as connection:
-        match options["command"]:
-            case "status":
-                return status(connection, options["json"])
-            case "stacks":
-                workers = connection.ask("stacks")["workers"]
-                return "\n".join(f"worker {w['number']} (pid {w['pid']})\n{w['stacks']}" for w in workers)
-            case "stop":
-                connection.ask("stop")
-                connection.wait_for_end()
-                return ""
-            case "reload" | "rollback" as command:
-                return f"generation {connection.ask(command)['generation']} serves\n"
-            case command:
-                connection.ask(command, **{key: options[key] for key in ("workers", "name") if key in options})
-                return ""
+        snapshot = connection.ask("status")
+        if "sites" in snapshot:
+            from penstock.sites.client import ask_sites  # noqa: PLC0415 (only with several sites)
+
+            return ask_sites(connection, options, snapshot)
+        if options.get("site"):
+            raise UsageError(f"there is one site only, so none is named {options['site']!r}")
+        return ask_one(connection, options)
+
+
+def ask_one(connection: Connection, options: Mapping[str, Any]) -> str:
+    """Does a command with the supervisor of one site."""
+    match options["command"]:
+        case "status":
+            return status(connection, options["json"])
+        case "stacks":
+            workers = connection.ask("stacks")["workers"]
+            return "\n".join(f"worker {w['number']} (pid {w['pid']})\n{w['stacks']}" for w in workers)
+        case "stop":
+            connection.ask("stop")
+            connection.wait_for_end()
+            return ""
+        case "reload" | "rollback" as command:
+            return f"generation {connection.ask(command)['generation']} serves\n"
+        case command:
+            connection.ask(command, **{key: options[key] for key in ("workers", "name") if key in options})
+            return ""
 
 
 def status(connection: Connection, as_json: bool) -> str:

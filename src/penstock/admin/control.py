@@ -45,8 +45,9 @@ def error_answer(error: dict[str, str]) -> Answer:
 class ControlServer:
     """The listening socket and its clients, in the supervisor's loop."""
 
-    def __init__(self, supervisor: "Supervisor") -> None:
+    def __init__(self, supervisor: Any, client_kind: "type[Client] | None" = None) -> None:
         self.supervisor = supervisor
+        self.client_kind = client_kind or Client
         self.clients: set[Client] = set()
         self.path = ""
         self.identity = (0, 0)
@@ -54,6 +55,9 @@ class ControlServer:
 
     def open(self) -> None:
         """Begins to listen; says so in one line when it cannot, because serving does not need it."""
+        if self.supervisor.parent:
+            self.adopt(self.supervisor.parent.legacy.control)
+            return
         if self.supervisor.config.control == "off":
             return
         try:
@@ -87,6 +91,13 @@ class ControlServer:
         self.identity = identity_of(self.path)
         return listening
 
+    def adopt(self, listening: socket.socket | None) -> None:
+        """Listens on a socket of the parent of several sites, who removes it too."""
+        if listening:
+            listening.setblocking(False)
+            self.listening = listening
+            self.supervisor.watch(listening, self.accept)
+
     def close(self) -> None:
         """Hears nobody new, and removes the socket, unless it is another supervisor's by now."""
         if self.listening:
@@ -109,7 +120,7 @@ class ControlServer:
         if user not in (0, os.geteuid()) or len(self.clients) >= MOST_CLIENTS:
             client.close()
             return
-        self.clients.add(Client(self, client))
+        self.clients.add(self.client_kind(self, client))
 
 
 def identity_of(path: str) -> tuple[int, int]:
@@ -120,6 +131,8 @@ def identity_of(path: str) -> tuple[int, int]:
 
 class Client:
     """Somebody who asks: one question after the other."""
+
+    supervisor: "Supervisor"
 
     def __init__(self, server: ControlServer, connection: socket.socket) -> None:
         self.server, self.connection = server, connection

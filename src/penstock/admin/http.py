@@ -93,7 +93,7 @@ NOT_HERE = Answer(404, f"here are {' '.join(PATHS)}\n")
 
 
 def read_head(data: bytes) -> tuple[str, str] | Answer | None:
-    """The method and path of a request, a refusal, or None when more has to arrive."""
+    """The method and target of a request, a refusal, or None when more has to arrive."""
     if len(data) > LARGEST_HEAD:
         return Answer(431, "the request head is too large\n")
     if b"\r\n\r\n" not in data:
@@ -103,7 +103,7 @@ def read_head(data: bytes) -> tuple[str, str] | Answer | None:
         return Answer(400, "this is no request of HTTP/1.1 for a path\n")
     if words[0] not in ("GET", "HEAD"):
         return Answer(405, "only GET and HEAD are answered here\n")
-    return words[0], words[1].partition("?")[0]
+    return words[0], words[1]
 
 
 def encode(answer: Answer, has_body: bool = True) -> bytes:
@@ -207,7 +207,7 @@ class AdminServer:
         client.setblocking(False)
         if len(self.connections) >= MOST_CONNECTIONS:
             self.end(next(iter(self.connections)))
-        self.connections[client] = Connection(client, self.respond)
+        self.connections[client] = Connection(client, lambda received: self.respond(client, received))
         self.loop.watch(client, lambda _: self.serve(client))
         self.sweep_later()
 
@@ -219,20 +219,26 @@ class AdminServer:
         else:
             self.loop.watch(client, lambda _: self.serve(client), events)
 
-    def respond(self, received: bytes) -> bytes | None:
+    def respond(self, client: socket.socket, received: bytes) -> bytes | None:  # noqa: ARG002 (see SitesAdminServer)
         """The response to what has been received; None when that is no whole request."""
         head = read_head(received)
         if head is None:
             return None
         if isinstance(head, Answer):
             return encode(head)
-        method, path = head
+        method, target = head
+        path = target.partition("?")[0]
+        return encode(self.answer(path, lambda: PATHS[path](self.loop.snapshot())), has_body=method == "GET")
+
+    def answer(self, path: str, find: Callable[[], Answer]) -> Answer:
+        """What `find` gives for one of the paths; 404 for another, and 500 when it fails."""
+        if path not in PATHS:
+            return NOT_HERE
         try:
-            found = PATHS[path](self.loop.snapshot()) if path in PATHS else NOT_HERE
+            return find()
         except Exception as error:  # a fault in here must not end what serves the site
             log.error(f"the admin server cannot answer {path!r}: {type(error).__name__}: {error}")
-            found = Answer(500, "the supervisor's log says why\n")
-        return encode(found, has_body=method == "GET")
+            return Answer(500, "the supervisor's log says why\n")
 
     def end(self, client: socket.socket) -> None:
         """Closes one connection."""

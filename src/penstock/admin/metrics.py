@@ -3,7 +3,7 @@
 Pure: a snapshot of the supervisor in, text out. Counts nothing itself: workers count in the scoreboard.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from penstock.admin.totals import add_up
@@ -42,7 +42,7 @@ class Metric(NamedTuple):
     name: str  # without the prefix
     kind: str  # "counter", "gauge" or "histogram"
     help: str
-    read: Callable[[Facts], Any]  # Values, or a histogram
+    read: Callable[[Any], Any]  # of Facts: Values, or a histogram
     label: str = ""
 
 
@@ -179,34 +179,81 @@ TABLE = (
 )
 
 
+# What the parent of several sites knows itself; all others have a label more there, `site`.
+OF_SITES = (
+    Metric(
+        "site_up",
+        "gauge",
+        "1 when the site serves, else 0; only with several sites",
+        lambda snapshot: {site["name"]: int(site["state"] == "up") for site in snapshot["sites"]},
+        "site",
+    ),
+    Metric(
+        "site_restarts_total",
+        "counter",
+        "Times that the site's supervisor had to be started again; only with several sites",
+        lambda snapshot: {site["name"]: site["restarts"] for site in snapshot["sites"]},
+        "site",
+    ),
+)
+
+
 def exposition(facts: Facts) -> str:
     """The metrics in Prometheus's text format 0.0.4."""
-    return "".join(f"{line}\n" for metric in TABLE for line in metric_lines(metric, metric.read(facts)))
+    return as_text(line for metric in TABLE for line in metric_lines(metric, {"": metric.read(facts)}))
 
 
-def metric_lines(metric: Metric, values: Any) -> Iterator[str]:
-    """One metric: what it is, then its samples."""
+def exposition_of_sites(snapshot: Snapshot, sites: Mapping[str, Facts]) -> str:
+    """The metrics of the parent, and those of the sites that have a supervisor."""
+    own = [line for metric in OF_SITES for line in metric_lines(metric, {"": metric.read(snapshot)})]
+    read = (
+        line
+        for metric in TABLE
+        for line in metric_lines(metric, {name: metric.read(facts) for name, facts in sites.items()})
+    )
+    return as_text([*own, *read])
+
+
+def as_text(lines: Iterable[str]) -> str:
+    """The lines of an exposition."""
+    return "".join(f"{line}\n" for line in lines)
+
+
+def metric_lines(metric: Metric, values_of_sites: Mapping[str, Any]) -> Iterator[str]:
+    """One metric: what it is, then its samples, by the site's name; "" when there is one site only."""
     name = f"{PREFIX}_{metric.name}"
     yield f"# HELP {name} {metric.help}"
     yield f"# TYPE {name} {metric.kind}"
-    if metric.kind == "histogram":
-        yield from histogram_lines(name, values)
-        return
-    for value, number in values.items():
-        labels = f'{{{metric.label}="{escape(value)}"}}' if metric.label else ""
-        yield f"{name}{labels} {number}"
+    for site, values in values_of_sites.items():
+        own = [f'site="{escape(site)}"'] if site else []
+        if metric.kind == "histogram":
+            yield from histogram_lines(name, values, own)
+            continue
+        for value, number in values.items():
+            labels = [*own, *([f'{metric.label}="{escape(value)}"'] if metric.label else [])]
+            yield f"{name}{between_braces(labels)} {number}"
 
 
-def histogram_lines(name: str, values: Mapping[str, Any]) -> Iterator[str]:
+def histogram_lines(name: str, values: Mapping[str, Any], own: list[str]) -> Iterator[str]:
     """The buckets, cumulated as they are in a reading, with the sum and the count; without workers there are none."""
     buckets: Sequence[tuple[float, int]] = values["buckets"]
     count = buckets[-1][1] if buckets else 0
     # The last two are 65.5 s, which is half a doubling, and infinity.
     for bound, number in buckets[:-2:BUCKETS_A_DOUBLING]:
-        yield f'{name}_bucket{{le="{bound:g}"}} {number}'
-    yield f'{name}_bucket{{le="+Inf"}} {count}'
-    yield f"{name}_sum {values['sum']}"
-    yield f"{name}_count {count}"
+        yield f"{name}_bucket{bound_labels(own, f'{bound:g}')} {number}"
+    yield f"{name}_bucket{bound_labels(own, '+Inf')} {count}"
+    yield f"{name}_sum{between_braces(own)} {values['sum']}"
+    yield f"{name}_count{between_braces(own)} {count}"
+
+
+def bound_labels(own: list[str], bound: str) -> str:
+    """The labels of a bucket."""
+    return between_braces([*own, f'le="{bound}"'])
+
+
+def between_braces(labels: list[str]) -> str:
+    """The labels of a sample."""
+    return f"{{{','.join(labels)}}}" if labels else ""
 
 
 def escape(value: str) -> str:
@@ -235,10 +282,11 @@ def page_lines() -> Iterator[str]:
     yield ""
     yield "`/metrics` of [`admin_bind`](settings.md) gives these in Prometheus's text format. Counters are sums over"
     yield "all workers, those that have left included: they never go back while the supervisor runs. Gauges are sums"
-    yield "over the workers that live. How to use them is in [Monitoring](../guides/monitoring.md)."
+    yield "over the workers that live. With several sites each metric has the label `site` too. How to use them is in"
+    yield "[Monitoring](../guides/monitoring.md)."
     yield ""
     yield "| name | type | label | meaning |"
     yield "|---|---|---|---|"
-    for metric in TABLE:
+    for metric in (*TABLE, *OF_SITES):
         label = f"`{metric.label}`" if metric.label else ""
         yield f"| `{PREFIX}_{metric.name}` | {metric.kind} | {label} | {metric.help} |"

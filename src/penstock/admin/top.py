@@ -181,9 +181,16 @@ def moments(ask: Callable[[], Snapshot]) -> Iterator[Page]:
         before = now
 
 
-def watch(config: Config, once: bool) -> int:
-    """Shows the supervisor of a project. Raises PenstockError."""
-    with Connection(find_socket(config)) as connection:
+def watch(config: Config, once: bool, site: str = "") -> int:
+    """Shows the supervisor of a project, or of one of its sites. Raises PenstockError."""
+    path = find_socket(config)
+    with Connection(path) as parent:
+        snapshot = parent.ask("status")
+    if "sites" in snapshot:
+        from penstock.sites.client import control_of  # noqa: PLC0415 (only with several sites)
+
+        path = control_of(snapshot, site)
+    with Connection(path) as connection:
         connection.end.settimeout(PATIENCE)
         return show(lambda: connection.ask("status"), once)
 

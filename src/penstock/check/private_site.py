@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from penstock.config import Config
 from penstock.kinds import Flag
-from penstock.settings import BY_NAME, TABLE
+from penstock.settings import BY_NAME, LAYERED
 
 # Seconds that are added to the limits of the site itself, so that its own words are heard first.
 MARGIN = 10.0
@@ -188,7 +188,7 @@ def environment_for(environment: Mapping[str, str], own: Mapping[str, str]) -> d
 def command_line(arguments: Mapping[str, Any], own: Mapping[str, str]) -> list[str]:
     """The words that would give these arguments, without those that our own settings take the place of."""
     words = [f"--config={arguments['config']}"] if "config" in arguments else []
-    for setting in TABLE:
+    for setting in LAYERED:
         if setting.name in own or setting.name == "app" or setting.name not in arguments:
             continue
         value = arguments[setting.name]

@@ -2,15 +2,13 @@
 
 import contextlib
 import gc
-import heapq
-import math
 import os
 import select
 import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from penstock import capacity, log
 from penstock._native import Scoreboard, version
@@ -35,6 +33,7 @@ from penstock.sockets import Listener, listen_all, unnamed
 from penstock.supervisor import state
 from penstock.supervisor.limits import limits_of
 from penstock.supervisor.load import Reading
+from penstock.supervisor.loop import Loop
 from penstock.supervisor.signals import SignalQueue
 from penstock.supervisor.stacks import Stacks
 from penstock.systemd import Notifier, Phase, take_passed_sockets
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from penstock.admin.http import AdminServer
     from penstock.admin.statsd import Sender
     from penstock.companions.process import Companions
+    from penstock.sites.child import Parent
     from penstock.supervisor.upgrade import Heir, Successor
 
 # The least number of workers that there is room for, those that leave included: an unused slot costs no memory.
@@ -58,20 +58,14 @@ AS_ROOT = "serving as root: the application may do whatever root may; --user NAM
 Decided = Callable[[dict[str, str] | None], None]
 
 
-class Source(Protocol):
-    """What the loop can wait for: a socket, mostly."""
-
-    def fileno(self) -> int:
-        """Its descriptor."""
-
-    def close(self) -> None:
-        """Gives it up; also called in each process that is forked from here."""
-
-
-class Supervisor:
+class Supervisor(Loop):
     """Holds the sockets, the molds and the workers of one `penstock serve`."""
 
-    def __init__(self, config: Config, arguments: Mapping[str, Any], start: str) -> None:
+    def __init__(
+        self, config: Config, arguments: Mapping[str, Any], start: str, parent: "Parent | None" = None
+    ) -> None:
+        super().__init__()
+        self.parent = parent  # when this is the supervisor of one of several sites
         self.config = config
         self.arguments = arguments
         self.start = start
@@ -84,10 +78,6 @@ class Supervisor:
         self.listeners: list[Listener] = []
         self.admin_listeners: list[Listener] = []
         self.totals = Totals()
-        self.poll = select.poll()
-        self.watched: dict[int, tuple[Source, Callable[[int], None]]] = {}  # by descriptor
-        self.timers: list[tuple[float, int, Callable[[], None]]] = []  # a heap: when, a number, what
-        self.timers_made = 0
         self.control = ControlServer(self)
         self.admin: AdminServer | None = None
         self.statsd: Sender | None = None
@@ -118,10 +108,13 @@ class Supervisor:
             self.identity = identity_of(self.config)
             if self.config.umask:
                 os.umask(int(self.config.umask, 8))
-            self.listeners = self.heir.listeners if self.heir else self.listen()
+            if self.parent:
+                self.listeners = self.parent.listeners
+            else:
+                self.listeners = self.heir.listeners if self.heir else self.listen()
             try:
                 inherited = self.heir.admin_listeners if self.heir else []
-                addresses = [] if inherited else self.config.admin_bind
+                addresses = [] if inherited or self.parent else self.config.admin_bind
                 self.admin_listeners = inherited + listen_all(addresses, self.config.backlog, self.passed)
                 self.supervise()
             finally:
@@ -165,14 +158,14 @@ class Supervisor:
         self.poll.register(self.signals, select.POLLIN)
         if self.config.reload:
             self.start_watcher()
+        if self.parent:
+            self.parent.attach(self)
         if not self.heir:
             self.be_found()
             self.feed_watchdog()
         self.act(self.state.reload(time.monotonic()))
         while not self.is_finished:
-            due = min(self.state.next_time(), self.timers[0][0] if self.timers else math.inf)
-            wait = due - time.monotonic()
-            ready = self.poll.poll(None if math.isinf(wait) else max(0, math.ceil(wait * 1000)))
+            ready = self.wait_until(self.state.next_time())
             numbers = self.signals.read()
             # Reaped first, and told of last: what a process said before it ended is heard before its end is.
             ended = self.reap() if signal.SIGCHLD in numbers else []
@@ -188,10 +181,7 @@ class Supervisor:
                 except PenstockError as error:
                     log.warning(f"{signal.Signals(number).name} changes nothing: {error.message}")
             self.act(self.state.tick(time.monotonic()))
-            for fd, events in ready:
-                if fd in self.watched:
-                    self.watched[fd][1](events)
-            self.run_timers()
+            self.call_back(ready)
         if self.statsd:
             self.statsd.finish()
         self.signals.close()
@@ -228,35 +218,13 @@ class Supervisor:
         status = f"{phase.name}: generation {generation}, {ready} of {current.wanted} workers{self.setback}"
         self.notifier.tell(phase, status)
 
-    # -- for the control socket and the admin server, which live in this loop
-
-    def watch(self, source: Source, callback: Callable[[int], None], events: int = select.POLLIN) -> None:
-        """Has the loop call `callback` with the events of select.poll when they occur; again to wait for others."""
-        self.watched[source.fileno()] = (source, callback)
-        self.poll.register(source.fileno(), events)
-
-    def unwatch(self, source: Source) -> None:
-        """Ends watch(); to be called before the source is closed."""
-        del self.watched[source.fileno()]
-        self.poll.unregister(source.fileno())
-
-    def call_at(self, when: float, callback: Callable[[], None]) -> None:
-        """Has the loop call `callback` once, at a time of time.monotonic() or soon after."""
-        self.timers_made += 1
-        heapq.heappush(self.timers, (when, self.timers_made, callback))
-
-    def run_timers(self) -> None:
-        """Calls what is due."""
-        while self.timers and self.timers[0][0] <= time.monotonic():
-            heapq.heappop(self.timers)[2]()
-
     def snapshot(self) -> dict[str, Any]:
         """What there is, for those who only look: see admin/status.py. Times are those of time.monotonic()."""
         return {
             "version": version(),
             "pid": os.getpid(),
             "uptime": time.monotonic() - self.started,
-            "addresses": [listener.url for listener in self.listeners],
+            "addresses": [] if self.parent else [listener.url for listener in self.listeners],
             "generation": self.state.serving,
             "is_ready": any(worker.takes_requests for worker in self.state.workers.values()),
             "is_stopping": self.state.is_stopping,
@@ -373,6 +341,8 @@ class Supervisor:
             raise PenstockError(f"a new supervisor (pid {self.successor.pid}) is being started already")
         if self.state.is_stopping:
             raise PenstockError("the supervisor is stopping")
+        if self.parent:
+            raise PenstockError("one of several sites cannot be upgraded", "stop it, and start it again")
         self.successor = Successor(self, on_decided)
         log.info(f"upgrading: a new supervisor (pid {self.successor.pid}) is being started")
 
@@ -466,6 +436,8 @@ class Supervisor:
                     self.setback = f"; generation {generation} failed: {error['message']}" if error else ""
                     for on_decided in self.waiting.pop(generation, ()):
                         on_decided(error)
+                    if self.parent and generation == 1:
+                        self.parent.tell_settled(error)
                     if not error and self.companions:
                         self.companions.serve(generation, self.state.previous)
                     if not error and self.heir:
@@ -563,6 +535,7 @@ class Supervisor:
                     lifeline=self.lifeline,
                     stacks=self.stacks.fd,
                     channel=theirs,
+                    parent=self.parent,
                 )
                 raise Forked(mold.run)
         theirs.close()
@@ -602,7 +575,7 @@ class Supervisor:
     def write_pid(self) -> None:
         """Keeps our pid in a file while we run, in the place of one that was left; says so when it cannot."""
         path = self.config.pid_file
-        if path:
+        if path and not self.parent:
             try:
                 with open(path, "w") as file:
                     file.write(f"{os.getpid()}\n")

@@ -10,12 +10,12 @@ from penstock.admin.http import LARGEST_HEAD, Answer, encode, live, read_head, r
     ("head", "found"),
     [
         (b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n", ("GET", "/live")),
-        (b"HEAD /metrics?name=x HTTP/1.0\r\n\r\n", ("HEAD", "/metrics")),
+        (b"HEAD /metrics?name=x HTTP/1.0\r\n\r\n", ("HEAD", "/metrics?name=x")),
         (b"GET /live HTTP/1.1\r\nHost: x\r\n", None),
         (b"", None),
     ],
 )
-def test_a_request_is_its_method_and_path_when_its_head_is_whole(head, found):
+def test_a_request_is_its_method_and_target_when_its_head_is_whole(head, found):
     assert read_head(head) == found
 
 

@@ -1,0 +1,128 @@
+"""A process in the world of a site: what it has, what it has not, and why it cannot begin."""
+
+import json
+import os
+import signal
+import sys
+
+import pytest
+
+from penstock.config import load
+from penstock.errors import ConfigurationError
+from penstock.privileges import Identity
+from penstock.sites.world import start_in_world, variables, world_of
+
+REPORT = """\
+import json, os, resource, signal, sys
+json.dump({
+    "cwd": os.getcwd(), "umask": os.umask(0), "session": os.getsid(0), "environment": dict(os.environ),
+    "fds": sorted(int(name) for name in os.listdir("/proc/self/fd")), "stdin": os.readlink("/proc/self/fd/0"),
+    "files": resource.getrlimit(resource.RLIMIT_NOFILE), "nice": os.nice(0), "executable": sys.executable,
+    "blocked": len(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
+    "handlers": [signal.getsignal(n) is signal.SIG_DFL for n in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)],
+}, os.fdopen(int(sys.argv[1]), "w"))
+"""
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    """Makes the world of a site in tmp_path, from the settings given."""
+    tmp_path.joinpath("penstock.toml").touch()
+    monkeypatch.setenv("SECRET_KEY", "the parent's own")
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "another.settings")
+
+    def make(**arguments):
+        return world_of(load(arguments, os.environ, str(tmp_path)), {"PENSTOCK_SITE": "shop"})
+
+    return make
+
+
+def report(world):
+    """What a process in this world sees."""
+    reader, writer = os.pipe()
+    pid = start_in_world(world, ["-c", REPORT, str(writer)], [writer])
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        told = json.load(pipe)
+    assert os.waitpid(pid, 0) == (pid, 0)
+    return told | {"pid": pid, "writer": writer}
+
+
+def test_a_site_has_its_own_directory_session_and_variables(world, tmp_path):
+    seen = report(world(umask="027", limit_files="300", nice="7"))
+    assert (seen["cwd"], seen["umask"], seen["session"]) == (str(tmp_path), 0o027, seen["pid"])
+    assert (seen["files"], seen["nice"], seen["executable"]) == ([300, 300], 7, sys.executable)
+    assert seen["environment"]["PENSTOCK_SITE"] == "shop"
+    assert seen["environment"]["PWD"] == str(tmp_path)
+    assert not {"SECRET_KEY", "DJANGO_SETTINGS_MODULE"} & seen["environment"].keys()
+
+
+def test_a_site_inherits_only_the_descriptors_that_it_is_given(world):
+    secret = os.open(os.devnull, os.O_RDONLY)
+    os.set_inheritable(secret, True)
+    seen = report(world())
+    os.close(secret)
+    assert secret not in seen["fds"]
+    # The last one lists the others.
+    assert {0, 1, 2, seen["writer"]} <= set(seen["fds"]) and len(seen["fds"]) == 5
+    assert seen["stdin"] == os.devnull
+
+
+def test_a_site_begins_without_the_handlers_and_the_mask_of_its_parent(world):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        seen = report(world())
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (seen["blocked"], seen["handlers"]) == (0, [True, True, True])
+
+
+def test_a_directory_that_is_not_there_is_named(world, tmp_path):
+    wanted = world()._replace(directory=str(tmp_path / "gone"))
+    with pytest.raises(ConfigurationError, match=r"may not read .*gone"):
+        start_in_world(wanted, ["-c", ""], [])
+
+
+def test_a_limit_that_the_system_refuses_is_named(world):
+    with pytest.raises(ConfigurationError, match="refuses limit_files"):
+        start_in_world(world(limit_files=str(2**30)), ["-c", ""], [])
+
+
+def test_an_interpreter_with_another_penstock_is_refused(world, tmp_path):
+    told = {"version": [3, 12, 1], "prefix": "/x", "penstock": "9.9", "place": "/", "problem": ""}
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\necho '{json.dumps(told)}'\n")
+    python.chmod(0o755)
+    with pytest.raises(ConfigurationError, match=r"\(--python\) has Penstock 9.9, and this is \d") as error:
+        start_in_world(world(python=str(python)), ["-c", ""], [])
+    assert "-m pip install penstock==" in error.value.hint
+
+
+@pytest.mark.skipif(bool(os.geteuid()), reason="only root can become another user")
+def test_an_interpreter_that_the_user_may_not_execute_is_named(world, tmp_path):
+    tmp_path.chmod(0o700)
+    python = tmp_path / "python"
+    python.symlink_to(sys.executable)
+    with pytest.raises(ConfigurationError, match=r"nobody may not execute .*python \(--python\)"):
+        start_in_world(world(user="nobody", python=str(python)), ["-c", ""], [])
+
+
+def test_another_user_gets_a_home_and_no_personal_variables():
+    real = {"PATH": "/bin", "LC_TIME": "C", "TMPDIR": "/root/tmp", "HOME": "/root", "AWS_SECRET": "x", "TZ": "UTC"}
+    shop = Identity(1, 1, [1], "shop", "/home/shop")
+    assert variables(real, shop, "", "/srv/shop") == {
+        "PATH": "/bin",
+        "LC_TIME": "C",
+        "TZ": "UTC",
+        "HOME": "/home/shop",
+        "USER": "shop",
+        "LOGNAME": "shop",
+        "PWD": "/srv/shop",
+    }
+    assert variables(real, None, "", "/")["HOME"] == "/root"
+
+
+def test_a_virtual_environment_is_entered_as_its_activation_would(tmp_path):
+    tmp_path.joinpath("pyvenv.cfg").touch()
+    given = variables({"PATH": "/bin"}, None, f"{tmp_path}/bin/python", "/")
+    assert given == {"PATH": f"{tmp_path}/bin:/bin", "VIRTUAL_ENV": str(tmp_path), "PWD": "/"}
