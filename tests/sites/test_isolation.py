@@ -220,9 +220,10 @@ def test_the_files_and_logs_of_a_site_are_its_own(server, place):
 
 
 def test_a_large_body_lies_in_a_file_without_a_name(server):
+    before = ask(server, "blog", "temporary")
     # Larger than what is kept in memory for a body that comes at once.
     seen = ask(server, "blog", "temporary", size=40 * 2**20)
-    assert seen == {"named": [], "nameless": 1}
+    assert seen == {"named": [], "nameless": before["nameless"] + 1}
 
 
 def test_no_process_of_a_site_dumps_core(server):
