@@ -109,7 +109,7 @@ def check_access(identity: Identity, directory: str) -> None:
             )
 
 
-def give_logs(identity: Identity, *paths: str) -> None:
+def give_logs(identity: Identity, *paths: str, mode: int = 0o644) -> None:
     """Makes log files and leaves them to the user, who has to open them anew after a rotation.
 
     Only what is root's own changes hands: no link is followed, so that the user cannot have other files given to it.
@@ -118,7 +118,7 @@ def give_logs(identity: Identity, *paths: str) -> None:
         if path in ("", "-"):
             continue
         with contextlib.suppress(OSError):  # said by those who write to it
-            fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+            fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, mode)
             try:
                 found = os.fstat(fd)
                 if stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and not found.st_uid:

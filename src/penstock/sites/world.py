@@ -91,7 +91,7 @@ def start_in_world(world: World, arguments: Sequence[str], pass_fds: Sequence[in
     if world.identity or world.python != sys.executable:
         refuse_other_version(world)
     if world.identity:
-        give_logs(world.identity, *world.writes)
+        give_logs(world.identity, *world.writes, mode=0o640)  # other sites' users may not read them
     reader, writer = os.pipe()
     with signals_blocked():
         try:
