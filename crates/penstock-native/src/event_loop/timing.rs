@@ -94,8 +94,8 @@ impl EventLoop {
             }
             let Some(connection) = self.take(index) else { continue };
             match connection.phase {
-                Phase::Head if connection.input.is_empty() => self.drop_connection(connection),
-                Phase::Head | Phase::Body => self.refuse(connection, TOO_SLOW),
+                Phase::Head | Phase::Uwsgi if connection.input.is_empty() => self.drop_connection(connection),
+                Phase::Head | Phase::Uwsgi | Phase::Body => self.refuse(connection, TOO_SLOW),
                 Phase::Answering => self.put_back(connection),
                 Phase::Leaving => self.give_up_leaving(connection),
                 Phase::Proxy | Phase::Sending | Phase::Lingering => self.drop_connection(connection),
