@@ -46,7 +46,7 @@ class Listener(NamedTuple):
     @property
     def is_local(self) -> bool:
         """Only programs on this machine can connect."""
-        return self.kind == "unix" or is_local(self.socket.getsockname()[0])
+        return self.kind == "unix" or is_loopback(self.socket.getsockname()[0])
 
     def hold_off(self) -> None:
         """Lets no connection come about any more; those that wait to be accepted stay.
@@ -81,7 +81,7 @@ def without_protocol(address: str) -> str:
     return address.removeprefix("uwsgi:")
 
 
-def is_local(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     """An address that other machines cannot reach, or come from."""
     return host == "::1" or host.startswith("127.")
 
@@ -89,7 +89,7 @@ def is_local(host: str) -> bool:
 def refuse_open_uwsgi(listeners: list[Listener], allowed: list[str]) -> None:
     """CannotBind where other machines could reach the uwsgi protocol, and nobody has said which of them may."""
     for listener in listeners:
-        if listener.is_uwsgi and not listener.is_local and all(peer == "unix" or is_local(peer) for peer in allowed):
+        if listener.is_uwsgi and not listener.is_local and all(peer == "unix" or is_loopback(peer) for peer in allowed):
             raise CannotBind(
                 f"{listener.url} can be reached from other machines, and uwsgi_allow names none of them",
                 "listen on 127.0.0.1 or a unix socket, or name your web server's address in uwsgi_allow: "
