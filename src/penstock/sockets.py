@@ -88,8 +88,9 @@ def is_loopback(host: str) -> bool:
 
 def refuse_open_uwsgi(listeners: list[Listener], allowed: list[str]) -> None:
     """CannotBind where other machines could reach the uwsgi protocol, and nobody has said which of them may."""
+    are_all_local = all(peer == "unix" or is_loopback(peer) for peer in allowed)
     for listener in listeners:
-        if listener.is_uwsgi and not listener.is_local and all(peer == "unix" or is_loopback(peer) for peer in allowed):
+        if are_all_local and listener.is_uwsgi and not listener.is_local:
             raise CannotBind(
                 f"{listener.url} can be reached from other machines, and uwsgi_allow names none of them",
                 "listen on 127.0.0.1 or a unix socket, or name your web server's address in uwsgi_allow: "

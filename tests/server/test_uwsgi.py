@@ -163,10 +163,32 @@ def test_one_connection_has_one_request(echo):
     assert response.status == 200
 
 
+def test_a_body_can_be_read_while_it_comes(start):
+    engine = start("echo:application", bind=BIND, uwsgi_allow=LOCAL, stream_body=True)
+    with engine.connect(UWSGI) as client:
+        client.send(packet(REQUEST_METHOD="POST", CONTENT_LENGTH="7") + b"the ")
+        client.send(b"end")
+        assert json.loads(client.response().body)["body"] == "the end"
+        assert client.rest() == b""
+
+
+def test_a_stop_does_not_wait_for_a_web_server_that_says_nothing(start):
+    engine = start("echo:application", bind=BIND, uwsgi_allow=LOCAL)
+    with engine.connect(UWSGI) as idle:
+        assert tell(engine, packet()).status == 200
+        engine.begin_stop()
+        assert idle.rest() == b""
+        engine.wait_for_clean_end()
+
+
+def mount_of(directory) -> dict:
+    common = {"fall_through": False, "max_age": 60, "immutable": "never"}
+    return {"prefix": "/static/", "roots": [str(directory)], **common}
+
+
 def test_static_files_are_chosen_by_path_info(start, tmp_path):
     (tmp_path / "a b.txt").write_text("the file")
-    mount = {"prefix": "/static/", "roots": [str(tmp_path)], "fall_through": False, "max_age": 60, "immutable": "never"}
-    engine = start("echo:application", bind=BIND, uwsgi_allow=LOCAL, static=[mount])
+    engine = start("echo:application", bind=BIND, uwsgi_allow=LOCAL, static=[mount_of(tmp_path)])
     response = tell(engine, packet(PATH_INFO="/static/a b.txt", REQUEST_URI="/elsewhere"))
     assert response.body == b"the file"
     again = tell(engine, packet(PATH_INFO="/static/a b.txt", HTTP_IF_NONE_MATCH=response["ETag"]))
@@ -179,11 +201,18 @@ def test_static_files_are_chosen_by_path_info(start, tmp_path):
 
 def test_a_guarded_file_stays_guarded_whatever_request_uri_says(start, tmp_path):
     (tmp_path / "private.txt").write_text("private")
-    mount = {"prefix": "/static/", "roots": [str(tmp_path)], "fall_through": False, "max_age": 60, "immutable": "never"}
-    engine = start("guards:application", bind=BIND, uwsgi_allow=LOCAL, static=[mount], guarded=["/static/private.txt"])
-    for uri in ("/", "/static/open.txt", "/static/private.txt"):
+    engine = start(
+        "guards:application",
+        bind=BIND,
+        uwsgi_allow=LOCAL,
+        static=[mount_of(tmp_path)],
+        guarded=["/static/private.txt"],
+    )
+    for uri in ("/", "/static/open.txt", "/static/private.txt?please"):
         response = tell(engine, packet(PATH_INFO="/static/private.txt", REQUEST_URI=uri))
-        assert b"private" not in response.body
+        assert response.body == b"the application, with a file to give"
+    given = tell(engine, packet(PATH_INFO="/static/private.txt", REQUEST_URI="/", QUERY_STRING="please"))
+    assert given.body == b"private"
 
 
 def test_the_access_log_has_what_the_client_asked_for(start, tmp_path):

@@ -105,6 +105,13 @@ pub struct Connection {
     pub began: Instant,
 }
 
+impl Connection {
+    /// Nothing has come of a next request.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.phase, Phase::Head | Phase::Uwsgi) && self.input.is_empty()
+    }
+}
+
 /// A request, read whole.
 pub struct Request {
     /// The bytes of its head.
