@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import penstock_server
 import pytest
 from apache_server import MODULES, PATH, USER
 from foreign_server import free_port, running
@@ -72,6 +73,14 @@ def nginx(site: str) -> Iterator[str]:
         command = [program, "-p", place, "-c", configuration, "-e", "stderr"]
         with running(command, Path(place), "start worker process "):
             yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def nginx_before(project: Path, **environment: str) -> Iterator[str]:
+    """nginx, and Penstock behind it with a Django project; yields the base URL."""
+    site = f"127.0.0.1:{free_port()}"
+    with penstock_server.start(project, "--bind", f"uwsgi:{site}", **environment), nginx(site) as url:
+        yield url
 
 
 @contextmanager

@@ -215,6 +215,18 @@ def test_a_guarded_file_stays_guarded_whatever_request_uri_says(start, tmp_path)
     assert given.body == b"private"
 
 
+@pytest.mark.parametrize("script_name", ["", "/shop", "/static", "/static/private"])
+def test_a_guard_holds_for_a_site_below_any_path(start, tmp_path, script_name):
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private/a.txt").write_text("private")
+    static = [mount_of(tmp_path)]
+    engine = start("guards:closed", bind=BIND, uwsgi_allow=LOCAL, static=static, guarded=["/static/private"])
+    path = "/static/private/a.txt"
+    for modifier1, path_info in ((0, path), (30, path), (30, script_name + path)):
+        refused = tell(engine, packet(modifier1=modifier1, SCRIPT_NAME=script_name, PATH_INFO=path_info))
+        assert refused.status == 403
+
+
 def test_the_access_log_has_what_the_client_asked_for(start, tmp_path):
     log = tmp_path / "access.log"
     engine = start("answers", bind=BIND, uwsgi_allow=LOCAL, access_log=str(log))
