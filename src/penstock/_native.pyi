@@ -10,6 +10,7 @@ class ListenerOptions(TypedDict):
     kind: str  # "tcp" or "unix"
     server_name: str  # SERVER_NAME when the request names no host
     server_port: str  # SERVER_PORT
+    is_uwsgi: NotRequired[bool]  # its peers speak the uwsgi protocol instead of HTTP
 
 class StaticMount(TypedDict):
     """Files below a URL prefix. Roots are tried in order; the first that has the file answers."""
@@ -61,6 +62,7 @@ class EngineOptions(TypedDict):
     error_log_fd: int  # where the engine's own lines and tracebacks go; 2 is standard error
     scoreboard_fd: int  # -1: none
     scoreboard_slot: int
+    uwsgi_allow: NotRequired[Sequence[str]]  # peers that may speak the uwsgi protocol, as in forwarded_allow
     guarded: NotRequired[Sequence[str]]  # paths whose files wait for environ["penstock.serve_file"]; "/": all
     timeout: NotRequired[float]  # of one call of the application, or of one pause in its response; 0: none
     timeout_grace: NotRequired[float]  # after that a call that has not ended is stuck

@@ -79,7 +79,7 @@ PROXY = "let a proxy in front speak TLS and HTTP/2 with the clients, and name it
 STRICT = "requests are read as RFC 9112 has it, and no setting makes that less strict"
 ASGI = "Penstock serves WSGI applications; an ASGI application needs another server"
 DIRTY = "work that takes minutes belongs in a task queue, such as Celery or django-tasks"
-UWSGI = "Penstock speaks HTTP only: `proxy_pass` instead of `uwsgi_pass` in nginx"
+UWSGI = "write `--bind uwsgi:ADDR`: each address says what is spoken there"
 TO_SYSLOG = "systemd's journal takes standard error; --log-config may name a SysLogHandler"
 
 FLAGS = (
@@ -92,6 +92,7 @@ FLAGS = (
     becomes("--limit-request-line", "max_request_line"),
     becomes("--limit-request-fields", "max_fields"),
     adds_to("--forwarded-allow-ips", "forwarded_allow"),
+    adds_to("--uwsgi-allow-from", "uwsgi_allow"),
     becomes("--access-logfile", "access_log"),
     becomes("--access-logformat", "access_log_format"),
     becomes("--error-logfile --log-file", "error_log"),
@@ -114,7 +115,7 @@ FLAGS = (
     changes_nothing("--suppress-ragged-eofs", "there is no TLS"),
     changes_nothing("--do-handshake-on-connect", "there is no TLS"),
     only("--header-map", ("drop",), "names with an underscore are always dropped", STRICT),
-    only("--protocol", ("http",), "HTTP is what is spoken", UWSGI),
+    only("--protocol", ("http",), "each address of --bind says what is spoken there", UWSGI),
     only("--http-protocols", ("h1",), "HTTP/1.1 is what is spoken", PROXY),
     refused("-D --daemon", "let systemd start it, with Type=notify; for a try, end the line with &", True),
     refused("-v --version", "`penstock --version` shows the version", True),
@@ -131,7 +132,6 @@ FLAGS = (
     refused("--paste --paster", "name a module that calls paste.deploy.loadapp, as in `penstock serve shop:app`"),
     refused("--paste-global", "name a module that calls paste.deploy.loadapp, as in `penstock serve shop:app`"),
     refused("--proxy-allow-from", "--forwarded-allow names the proxies, those that speak PROXY too"),
-    refused("--uwsgi-allow-from", UWSGI),
     refused("--control-socket-mode", "only its owner and root may use the control socket"),
     refused("--forwarder-headers", STRICT),
     *(

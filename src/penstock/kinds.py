@@ -276,6 +276,16 @@ class Address(Kind):
         return f"{host}:{int(match[2])}"
 
 
+class SiteAddress(Address):
+    """The same, or one at which a web server speaks the uwsgi protocol: uwsgi: stands before it then."""
+
+    forms = Address.forms + ", each also behind uwsgi:"
+
+    def read(self, value: object, base: str) -> str:
+        uwsgi = "uwsgi:" if str(value).startswith("uwsgi:") else ""
+        return uwsgi + super().read(str(value).removeprefix(uwsgi), base)
+
+
 class Server(Kind):
     """Where another server is asked or told something."""
 

@@ -32,6 +32,7 @@ from penstock.kinds import (
     Realm,
     Schedule,
     Server,
+    SiteAddress,
     Size,
     Tables,
     Target,
@@ -289,9 +290,10 @@ TABLE = (
     Setting(
         ADDRESS,
         "bind",
-        Listing(Address()),
+        Listing(SiteAddress()),
         ["127.0.0.1:8000"],
-        "Addresses: host:port, [v6]:port, :port (every IPv4 address), unix:PATH, fd://N or fd://NAME",
+        "Addresses: host:port, [v6]:port, :port (every IPv4 address), unix:PATH, fd://N or fd://NAME; "
+        "with uwsgi: before it, for a web server that speaks that protocol",
         why="On this machine only, until you say otherwise. Sockets from systemd are used when nothing else is said.",
         reloads=False,
         short="-b",
@@ -534,6 +536,15 @@ TABLE = (
         False,
         "Connections begin with a PROXY header (versions 1 and 2)",
         why="Only from the peers of forwarded_allow.",
+    ),
+    Setting(
+        PROXIES,
+        "uwsgi_allow",
+        Listing(Kind("PEER")),
+        ["127.0.0.1", "::1", "unix"],
+        "Web servers that may speak the uwsgi protocol: addresses, networks, unix, or *",
+        why="They are believed about the client's address, https and more; everybody else is turned away.",
+        reloads=False,
     ),
     Setting(
         ACCESS,

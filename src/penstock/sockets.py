@@ -32,14 +32,21 @@ class Listener(NamedTuple):
     path: str  # of a unix socket that we made, to be removed at the end; else ""
     origin: str = ""  # "systemd" when it has passed the socket
     is_ours: bool = True  # nobody who handed it down goes on listening when we have left
+    is_uwsgi: bool = False  # a web server speaks the uwsgi protocol here
 
     @property
     def url(self) -> str:
         """Where a person would look."""
+        uwsgi = "uwsgi:" if self.is_uwsgi else ""
         if self.kind == "unix":
-            return f"unix:{self.socket.getsockname()}"
+            return f"{uwsgi}unix:{self.socket.getsockname()}"
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"{uwsgi or 'http://'}{host}:{self.port}"
+
+    @property
+    def is_local(self) -> bool:
+        """Only programs on this machine can connect."""
+        return self.kind == "unix" or is_loopback(self.socket.getsockname()[0])
 
     def hold_off(self) -> None:
         """Lets no connection come about any more; those that wait to be accepted stay.
@@ -60,13 +67,41 @@ class Listener(NamedTuple):
 def listen_all(addresses: list[str], backlog: int, passed: list[Passed]) -> list[Listener]:
     """Binds every address. `passed` are the sockets that systemd hands over, for addresses like fd://NAME."""
     origins = {f"fd://{one.fd}": "systemd" for one in passed}
-    places = [place for address in addresses for place in places_of(address, passed)]
-    return [listen(place, backlog)._replace(origin=origins.get(place, "")) for place in places]
+    found = []
+    for address in addresses:
+        plain = without_protocol(address)
+        for place in places_of(plain, passed):
+            listener = listen(place, backlog)
+            found.append(listener._replace(origin=origins.get(place, ""), is_uwsgi=plain != address))
+    return found
+
+
+def without_protocol(address: str) -> str:
+    """The place that an address names, whatever is spoken there."""
+    return address.removeprefix("uwsgi:")
+
+
+def is_loopback(host: str) -> bool:
+    """An address that other machines cannot reach, or come from."""
+    return host == "::1" or host.startswith("127.")
+
+
+def refuse_open_uwsgi(listeners: list[Listener], allowed: list[str]) -> None:
+    """CannotBind where other machines could reach the uwsgi protocol, and nobody has said which of them may."""
+    are_all_local = all(peer == "unix" or is_loopback(peer) for peer in allowed)
+    for listener in listeners:
+        if are_all_local and listener.is_uwsgi and not listener.is_local:
+            raise CannotBind(
+                f"{listener.url} can be reached from other machines, and uwsgi_allow names none of them",
+                "listen on 127.0.0.1 or a unix socket, or name your web server's address in uwsgi_allow: "
+                "whoever speaks this protocol is believed about the client",
+            )
 
 
 def unnamed(passed: list[Passed], addresses: list[str]) -> list[str]:
     """The places of the sockets that systemd hands over and no address asks for."""
-    return [f"fd://{one.fd}" for one in passed if not {f"fd://{one.fd}", f"fd://{one.name}"} & set(addresses)]
+    asked = {without_protocol(address) for address in addresses}
+    return [f"fd://{one.fd}" for one in passed if not {f"fd://{one.fd}", f"fd://{one.name}"} & asked]
 
 
 def places_of(address: str, passed: list[Passed]) -> list[str]:

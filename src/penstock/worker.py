@@ -130,6 +130,7 @@ def engine_options(config: "Config", listeners: "list[Listener]", mounts: "list[
                 "kind": listener.kind,
                 "server_name": listener.host,
                 "server_port": listener.port,
+                "is_uwsgi": listener.is_uwsgi,
             }
             for listener in listeners
         ],
@@ -153,6 +154,7 @@ def engine_options(config: "Config", listeners: "list[Listener]", mounts: "list[
         "queue_timeout": config.queue_timeout,
         "forwarded_allow": config.forwarded_allow,
         "proxy_protocol": config.proxy_protocol,
+        "uwsgi_allow": config.uwsgi_allow,
         "static": mounts,
         "protected": config.protected,
         "guarded": guarded_paths(config),

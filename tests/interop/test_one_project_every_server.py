@@ -10,6 +10,7 @@ import development_server
 import gunicorn_server
 import penstock_server
 import pytest
+import uwsgi_fronts
 import uwsgi_server
 from interop_project import give_away, manage
 
@@ -17,6 +18,7 @@ PRODUCTION = {"DJANGO_ENV": "production", "SECRET_KEY": "a-key-of-production-" *
 # Each: how it is started, and whether it serves static files in production.
 SERVERS = {
     "penstock": (penstock_server.start, True),
+    "penstock behind nginx": (uwsgi_fronts.nginx_before, True),
     "runserver": (development_server.start, False),
     "gunicorn": (lambda project, **variables: gunicorn_server.start(project, "mysite.wsgi", **variables), False),
     "uwsgi": (

@@ -28,7 +28,9 @@ def application_of(target):
 
 
 def listen(address):
-    """A listening socket for `host:port` written as a list, or for a path."""
+    """A listening socket for `host:port` written as a list, or for a path; uwsgi: may stand before the host."""
+    if is_uwsgi(address):
+        return listen([address[0].removeprefix("uwsgi:"), address[1]])
     if isinstance(address, str):
         listener = socket.socket(socket.AF_UNIX)
     else:
@@ -36,6 +38,10 @@ def listen(address):
     listener.bind(address if isinstance(address, str) else tuple(address))
     listener.listen(256)
     return listener
+
+
+def is_uwsgi(address):
+    return not isinstance(address, str) and address[0].startswith("uwsgi:")
 
 
 def described(listener):
@@ -58,8 +64,11 @@ sys.path.insert(0, plan["apps"])
 listeners = [listen(address) for address in plan["bind"]]
 for name, limit in plan["limits"].items():
     resource.setrlimit(getattr(resource, name), (limit, limit))
-options = {"listeners": [described(one) for one in listeners]} | plan["options"]
-engine = Engine(application_of(plan["app"]), options)
+told = [
+    described(listener) | {"is_uwsgi": is_uwsgi(address)}
+    for listener, address in zip(listeners, plan["bind"], strict=True)
+]
+engine = Engine(application_of(plan["app"]), {"listeners": told} | plan["options"])
 wakes, woken = socket.socketpair()
 for end in (wakes, woken):
     end.setblocking(False)

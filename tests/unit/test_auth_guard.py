@@ -84,9 +84,11 @@ def test_the_longest_path_decides_alone_unless_dots_lead_to_another(guarded):
     assert ask(site, "/open/./own", "bob")[:2] == (200, "bob")
 
 
-def test_a_path_below_a_script_name_is_guarded_as_a_whole(guarded):
-    site = guarded({"path": "/blog/private"})
+@pytest.mark.parametrize("path", ["/blog/private", "/private", "/blog", "/"])
+def test_a_path_below_a_script_name_is_guarded_with_it_and_without_it(guarded, path):
+    site = guarded({"path": path})
     assert ask(site, "/private/x", SCRIPT_NAME="/blog")[0] == 401
+    assert ask(site, "/private/x", "ann", SCRIPT_NAME="/blog")[0] == 200
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_a_usual_command_line_is_understood():
         ("-k gevent", "there are no gevent workers", "only sync and gthread"),
         ("-k uvicorn.workers.UvicornWorker", "there are no uvicorn.workers.UvicornWorker workers", "wsgi module"),
         ("--certfile x.pem", "--certfile is a flag of Gunicorn that Penstock does not have", "proxy"),
-        ("--protocol uwsgi", "--protocol cannot be 'uwsgi'", "proxy_pass"),
+        ("--protocol uwsgi", "--protocol cannot be 'uwsgi'", "--bind uwsgi:ADDR"),
     ],
 )
 def test_what_there_is_not_is_refused_with_what_to_do(words, message, hint):

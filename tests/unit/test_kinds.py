@@ -14,6 +14,7 @@ from penstock.kinds import (
     Path,
     Rate,
     Server,
+    SiteAddress,
     Size,
     Variables,
     Workers,
@@ -111,6 +112,27 @@ def test_a_relative_path_refers_to_the_directory_that_names_it():
 )
 def test_an_address_is_normalised(text, address):
     assert Address().read(text, "/srv") == address
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("uwsgi:unix:run/s", "uwsgi:unix:/srv/run/s"),
+        ("uwsgi:3031", "uwsgi:127.0.0.1:3031"),
+        ("uwsgi:[::1]:3031", "uwsgi:[::1]:3031"),
+        ("uwsgi:fd://3", "uwsgi:fd://3"),
+        ("unix:run/s", "unix:/srv/run/s"),
+        (8000, "127.0.0.1:8000"),
+    ],
+)
+def test_a_site_may_be_spoken_to_in_uwsgi(text, address):
+    assert SiteAddress().read(text, "/srv") == address
+
+
+@pytest.mark.parametrize("text", ["uwsgi:", "uwsgi:unix:", "uwsgi:host", "uwsgi:http://a:80"])
+def test_what_is_no_address_is_none_behind_uwsgi_either(text):
+    with pytest.raises(ValueError, match="each also behind uwsgi:"):
+        SiteAddress().read(text, "/")
 
 
 @pytest.mark.parametrize("text", ["", "host", "host:", ":::80", "host:65536", "unix:", "fd://", "::1:80", "a/b:80"])

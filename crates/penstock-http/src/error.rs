@@ -3,7 +3,7 @@
 /// A request that will not be answered by the application; the connection closes after the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// 400, 413, 414, 417, 431, 501 or 505.
+    /// 400, 411, 413, 414, 417, 431, 501 or 505.
     pub status: u16,
     /// One sentence for the log, for example `two Content-Length fields differ`.
     pub reason: &'static str,

@@ -1,7 +1,8 @@
 //! HTTP/1.1 for servers, without I/O: bytes in, events out. No sockets, no clock, no allocation per request.
 //!
 //! [`Decoder`] turns the bytes of one connection into requests, [`HeadEncoder`] and [`BodyEncoder`] turn a
-//! response into bytes. [`forwarded`] and [`proxy_protocol`] read what a proxy says of its client.
+//! response into bytes. [`forwarded`] and [`proxy_protocol`] read what a proxy says of its client, [`uwsgi`] writes
+//! what it says in that protocol as a request.
 #![forbid(unsafe_code)]
 
 mod characters;
@@ -13,6 +14,7 @@ mod framing;
 mod head;
 mod limits;
 pub mod proxy_protocol;
+pub mod uwsgi;
 
 pub use characters::is_valid_host;
 pub use decode::{Decoder, Event};

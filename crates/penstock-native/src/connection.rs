@@ -4,7 +4,8 @@ use crate::body::Body;
 use crate::body_stream::{lock, SharedStream};
 use crate::output::Output;
 use penstock_http::forwarded::{Client, Trust};
-use penstock_http::{BodyEncoder, Decoder, Field, RequestHead, Span, Turn};
+use penstock_http::uwsgi::Gateway;
+use penstock_http::{BodyEncoder, Decoder, Field, RequestHead, Span, Turn, Version};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -57,6 +58,8 @@ pub enum Phase {
     Proxy,
     /// Its next request belongs to another process, which has no room for it yet.
     Leaving,
+    /// The variables of a uwsgi request must come first.
+    Uwsgi,
     /// Between requests, or in the middle of a head.
     Head,
     /// In the middle of a body.
@@ -102,6 +105,13 @@ pub struct Connection {
     pub began: Instant,
 }
 
+impl Connection {
+    /// Nothing has come of a next request.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.phase, Phase::Head | Phase::Uwsgi) && self.input.is_empty()
+    }
+}
+
 /// A request, read whole.
 pub struct Request {
     /// The bytes of its head.
@@ -114,6 +124,8 @@ pub struct Request {
     pub arrived: Instant,
     /// What a trusted proxy says of the client.
     pub client: Client,
+    /// What its uwsgi peer says beside the head; None over HTTP.
+    pub gateway: Option<Box<Gateway>>,
     /// See [`crate::routes::shape`].
     pub shape: u64,
     /// The status and fields of the response as encoded so far.
@@ -133,6 +145,7 @@ impl Request {
             stream: None,
             arrived: now,
             client: Client::default(),
+            gateway: None,
             shape: 0,
             response_head: Vec::new(),
             status: 0,
@@ -147,6 +160,7 @@ impl Request {
         self.body = Body::Empty;
         self.stream = None;
         self.client = Client::default();
+        self.gateway = None;
         self.response_head.clear();
         self.status = 0;
         self.body_sent = 0;
@@ -188,7 +202,8 @@ impl Request {
     /// What this request says about its response.
     pub fn turn(&self, close: bool) -> Turn {
         Turn {
-            version: self.head.version,
+            // A uwsgi peer knows no chunks: its body ends with the connection.
+            version: if self.gateway.is_some() { Version::Http10 } else { self.head.version },
             head_only: self.method() == b"HEAD",
             keep_alive: self.head.keep_alive && !close,
         }
@@ -270,6 +285,7 @@ pub fn status_text(status: u16) -> &'static [u8] {
         400 => b"400 Bad Request",
         404 => b"404 Not Found",
         408 => b"408 Request Timeout",
+        411 => b"411 Length Required",
         413 => b"413 Content Too Large",
         414 => b"414 URI Too Long",
         417 => b"417 Expectation Failed",

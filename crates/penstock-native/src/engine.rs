@@ -2,7 +2,7 @@
 use crate::access_log::AccessLog;
 use crate::deadlines::Stage;
 use crate::environ::ListenerNames;
-use crate::event_loop::EventLoop;
+use crate::event_loop::{EventLoop, Listener};
 use crate::hub::{Hub, Settings};
 use crate::latin1;
 use crate::lifecycle::Lifecycle;
@@ -199,7 +199,7 @@ pub fn hub_for(
 }
 
 /// The listening sockets, each with "is it a unix socket?".
-pub fn listeners(options: &EngineOptions) -> PyResult<Vec<(OwnedFd, bool)>> {
+pub fn listeners(options: &EngineOptions) -> PyResult<Vec<Listener>> {
     let prepared = options.listeners.iter().map(|listener| {
         let socket: OwnedFd = raw::duplicate(listener.fd)?;
         let unix = match listener.kind.as_str() {
@@ -212,7 +212,7 @@ pub fn listeners(options: &EngineOptions) -> PyResult<Vec<(OwnedFd, bool)>> {
             set_tcp_nodelay(&socket, true).map_err(io::Error::from)?;
         }
         rustix::io::ioctl_fionbio(&socket, true).map_err(io::Error::from)?;
-        Ok((socket, unix))
+        Ok(Listener { socket, unix, is_uwsgi: listener.is_uwsgi })
     });
     prepared.collect()
 }

@@ -4,6 +4,7 @@ use crate::input::Input;
 use crate::latin1::{decode, decode_percent};
 use crate::site_routes::below;
 use crate::static_files::percent_decoded;
+use penstock_http::uwsgi::Gateway;
 use penstock_http::{forwarded, RequestFraming, Version};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyString, PyTuple};
@@ -38,6 +39,8 @@ keys! {
     path_info = "PATH_INFO",
     query_string = "QUERY_STRING",
     request_uri = "REQUEST_URI",
+    server_name = "SERVER_NAME",
+    server_port = "SERVER_PORT",
     server_protocol = "SERVER_PROTOCOL",
     remote_addr = "REMOTE_ADDR",
     remote_port = "REMOTE_PORT",
@@ -200,8 +203,12 @@ impl Environs {
             environ.set_item(&keys.remote_addr, &*connection.peer.text)?;
             environ.set_item(&keys.remote_port, itoa::Buffer::new().format(connection.peer.port))?;
         }
-        if let Some(https) = request.client.https {
+        let https = request.client.https.or_else(|| request.gateway.as_ref().and_then(|gateway| gateway.https));
+        if let Some(https) = https {
             environ.set_item(&keys.url_scheme, if https { &self.https } else { &self.http })?;
+        }
+        if let Some(gateway) = &request.gateway {
+            self.set_gateway(&environ, gateway, bytes)?;
         }
         self.set_fields(py, &environ, job)?;
         let Job { request, .. } = job;
@@ -223,6 +230,32 @@ impl Environs {
             environ.set_item(&keys.queue_time, queued.as_secs_f64())?;
         }
         Ok(environ)
+    }
+
+    /// What a uwsgi peer knows of the request and HTTP does not say.
+    fn set_gateway(&self, environ: &Bound<'_, PyDict>, gateway: &Gateway, bytes: &[u8]) -> PyResult<()> {
+        let py = environ.py();
+        // Of two with one name the last counts.
+        for (name, value) in gateway.others.iter().rev() {
+            let name = decode(py, name.of(bytes));
+            // What is set for every request is ours to say.
+            if !environ.contains(&name)? {
+                environ.set_item(name, decode(py, value.of(bytes)))?;
+            }
+        }
+        let named = [
+            (&self.keys.script_name, gateway.script_name),
+            (&self.keys.server_name, gateway.server_name),
+            (&self.keys.server_port, gateway.server_port),
+            (&self.keys.server_protocol, gateway.protocol),
+        ];
+        for (key, value) in named {
+            let value = value.of(bytes);
+            if !value.is_empty() {
+                environ.set_item(key, decode(py, value))?;
+            }
+        }
+        Ok(())
     }
 
     fn set_fields(&self, py: Python<'_>, environ: &Bound<'_, PyDict>, job: &Job) -> PyResult<()> {
@@ -286,8 +319,8 @@ fn template<'py>(py: Python<'py>, listener: &ListenerNames, input: &Py<Input>) -
     environ.set_item(&keys.path_info, "/")?;
     environ.set_item(&keys.query_string, &empty)?;
     environ.set_item(&keys.request_uri, "/")?;
-    environ.set_item("SERVER_NAME", &listener.server_name)?;
-    environ.set_item("SERVER_PORT", &listener.server_port)?;
+    environ.set_item(&keys.server_name, &listener.server_name)?;
+    environ.set_item(&keys.server_port, &listener.server_port)?;
     environ.set_item(&keys.server_protocol, "HTTP/1.1")?;
     environ.set_item("SERVER_SOFTWARE", concat!("penstock/", env!("CARGO_PKG_VERSION")))?;
     environ.set_item(&keys.remote_addr, &empty)?;

@@ -5,6 +5,7 @@ mod handing;
 mod reading;
 mod sending;
 mod timing;
+mod uwsgi;
 
 use self::handing::{Leaving, PLACE, WRITABLE};
 use crate::clock::Date;
@@ -47,9 +48,12 @@ const SWEEP_EVERY: Duration = Duration::from_millis(250);
 const WAKER: u64 = u64::MAX;
 const LISTENER: u64 = 1 << 63;
 
-struct Listener {
-    socket: OwnedFd,
-    unix: bool,
+/// A listening socket.
+pub struct Listener {
+    pub socket: OwnedFd,
+    pub unix: bool,
+    /// Its peers speak the uwsgi protocol instead of HTTP.
+    pub is_uwsgi: bool,
 }
 
 /// One place in the table of connections. The wire stays when a thread has taken the connection.
@@ -118,13 +122,15 @@ pub struct EventLoop {
     next_sweep: Option<Instant>,
     accept_again: Option<Instant>,
     is_stopping: bool,
+    /// A peer that may not speak the uwsgi protocol has been told of.
+    has_turned_away: bool,
     /// Something keeps the GIL for good: no request gets a thread any more, and the supervisor will kill this worker.
     is_deaf: bool,
 }
 
 impl EventLoop {
-    /// A loop over listening sockets; each with "is it a unix socket?".
-    pub fn new(hub: Arc<Hub>, listeners: Vec<(OwnedFd, bool)>) -> io::Result<Self> {
+    /// A loop over listening sockets.
+    pub fn new(hub: Arc<Hub>, listeners: Vec<Listener>) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&epoll, hub.waker(), EventData::new_u64(WAKER), EventFlags::IN)?;
         let now = Instant::now();
@@ -132,7 +138,7 @@ impl EventLoop {
             ready: Queue::new(hub.settings.queue_size, hub.settings.queue_timeout),
             hub,
             epoll,
-            listeners: listeners.into_iter().map(|(socket, unix)| Listener { socket, unix }).collect(),
+            listeners,
             slots: Vec::new(),
             free: Vec::new(),
             open: 0,
@@ -151,6 +157,7 @@ impl EventLoop {
             next_sweep: None,
             accept_again: None,
             is_stopping: false,
+            has_turned_away: false,
             is_deaf: false,
         };
         this.listen()?;

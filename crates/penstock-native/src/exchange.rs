@@ -99,7 +99,7 @@ impl Exchange {
         if !matches!(loaded.state, State::Fresh | State::Started(_)) {
             return Err(PyAssertionError::new_err("early hints came after the response had begun"));
         }
-        if loaded.job.request.head.version == Version::Http10 {
+        if loaded.job.request.turn(false).version == Version::Http10 {
             return Ok(());
         }
         let headers = native_fields(headers)?;

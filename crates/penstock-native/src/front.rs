@@ -45,6 +45,10 @@ impl Front {
         check_sites(&post, &options.routes)?;
         let files = StaticFiles::new(Vec::new(), Vec::new())?;
         let hub = hub_for(&options, files, log, Some(post))?;
+        if options.listeners.iter().any(|listener| listener.is_uwsgi) {
+            let message = "an address for uwsgi is one site's; the front of several speaks HTTP";
+            return Err(PyValueError::new_err(message));
+        }
         let event_loop = EventLoop::new(hub.clone(), listeners(&options)?)?;
         Ok(Self { hub, event_loop: Mutex::new(Some(event_loop)), on_wanted, on_control })
     }

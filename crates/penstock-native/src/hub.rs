@@ -49,6 +49,8 @@ pub struct Settings {
     pub proxy_protocol: bool,
     /// Listening sockets that a letter may name.
     pub listeners: usize,
+    /// Who may speak the uwsgi protocol.
+    pub uwsgi_allow: Trust,
     /// X-Accel-Redirect and X-Sendfile are heeded.
     pub serves_protected: bool,
     /// Answered natively with 200 while this worker takes requests; empty: none.
@@ -94,6 +96,7 @@ impl Settings {
             trust: Trust::parse(&options.forwarded_allow).map_err(|why| format!("forwarded_allow: {why}"))?,
             proxy_protocol: options.proxy_protocol,
             listeners: options.listeners.len(),
+            uwsgi_allow: Trust::parse(&options.uwsgi_allow).map_err(|why| format!("uwsgi_allow: {why}"))?,
             serves_protected: !options.protected.is_empty(),
             health_path: options.health_path.clone().into_bytes(),
             request_id: options.request_id,

@@ -11,6 +11,8 @@ pub struct ListenerOptions {
     pub kind: String,
     pub server_name: String,
     pub server_port: String,
+    #[pyo3(default)]
+    pub is_uwsgi: bool,
 }
 
 /// Files below a URL prefix.
@@ -66,6 +68,8 @@ pub struct EngineOptions {
     pub error_log_fd: RawFd,
     pub scoreboard_fd: RawFd,
     pub scoreboard_slot: usize,
+    #[pyo3(default)]
+    pub uwsgi_allow: Vec<String>,
     #[pyo3(default)]
     pub guarded: Vec<String>,
     #[pyo3(default)]

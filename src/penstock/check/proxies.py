@@ -51,6 +51,6 @@ def redirects(project: Project) -> Iterator[Finding]:
 def is_public(addresses: list[str]) -> bool:
     """Whether others than programs on this machine can connect."""
     return any(
-        not address.startswith(("unix:", "fd://")) and not is_local(address.rpartition(":")[0].strip("[]"))
+        not address.startswith(("unix:", "fd://", "uwsgi:")) and not is_local(address.rpartition(":")[0].strip("[]"))
         for address in addresses
     )

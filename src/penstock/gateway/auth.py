@@ -64,7 +64,7 @@ class Guard:
         if not self.access.admits(environ):
             return refuse(FORBIDDEN, start_response)
         account = None
-        for rule in self.rules_for(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")):
+        for rule in self.rules_of(environ):
             answer = rule.judge(environ)
             if isinstance(answer, Refusal):
                 return refuse(answer, start_response)
@@ -79,6 +79,14 @@ class Guard:
         if serve_file and serve_file():
             return []
         return self.application(environ, start_response)
+
+    def rules_of(self, environ: Environ) -> "list[Rule]":
+        """The rules for a request. Below a web server's SCRIPT_NAME they may mean the path with it or without it."""
+        script_name, path = environ.get("SCRIPT_NAME", ""), environ.get("PATH_INFO", "")
+        rules = self.rules_for(path)
+        if script_name:
+            rules += [rule for rule in self.rules_for(script_name + path) if rule not in rules]
+        return rules
 
     def rules_for(self, path: str) -> "list[Rule]":
         """The rule for a path; two when dots in it lead an application elsewhere than they lead a file server."""

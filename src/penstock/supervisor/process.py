@@ -29,7 +29,7 @@ from penstock.processes import (
     memory_of,
     signals_blocked,
 )
-from penstock.sockets import Listener, listen_all, unnamed
+from penstock.sockets import Listener, listen_all, refuse_open_uwsgi, unnamed
 from penstock.supervisor import state
 from penstock.supervisor.limits import limits_of
 from penstock.supervisor.load import Reading
@@ -134,6 +134,7 @@ class Supervisor(Loop):
         if unasked and self.config.origin("bind") == "default":
             addresses, unasked = unasked, []
         listeners = listen_all(addresses, self.config.backlog, self.passed)
+        refuse_open_uwsgi(listeners, self.config.uwsgi_allow)
         for listener in listeners:
             if self.identity and listener.path:
                 os.chown(listener.path, self.identity.uid, self.identity.gid, follow_symlinks=False)

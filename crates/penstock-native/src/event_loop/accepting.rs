@@ -64,12 +64,20 @@ impl EventLoop {
                 return;
             }
             let Some(listener) = self.listeners.get(index) else { return };
-            let unix = listener.unix;
+            let (unix, is_uwsgi) = (listener.unix, listener.is_uwsgi);
             match acceptfrom_with(&listener.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
                 Ok((socket, address)) => {
                     let address = address.filter(|_| !unix).and_then(|address| SocketAddr::try_from(address).ok());
-                    let phase = if self.hub.settings.proxy_protocol { Phase::Proxy } else { Phase::Head };
                     let peer = Peer::new(address, &self.hub.settings.trust);
+                    if is_uwsgi && !self.hub.settings.uwsgi_allow.includes(peer.address) {
+                        self.shut_out(&peer);
+                        continue;
+                    }
+                    let phase = match self.hub.settings.proxy_protocol {
+                        _ if is_uwsgi => Phase::Uwsgi,
+                        true => Phase::Proxy,
+                        false => Phase::Head,
+                    };
                     self.admit(socket, peer, index as u16, phase);
                 }
                 Err(Errno::AGAIN) => return,

@@ -28,7 +28,7 @@ impl EventLoop {
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut receives = 0;
         while connection.readable
-            && matches!(connection.phase, Phase::Proxy | Phase::Head | Phase::Body | Phase::Lingering)
+            && matches!(connection.phase, Phase::Proxy | Phase::Uwsgi | Phase::Head | Phase::Body | Phase::Lingering)
         {
             if receives == MOST_RECEIVES {
                 self.again.push(connection.slot);
@@ -212,6 +212,18 @@ impl EventLoop {
             }
             connection.phase = Phase::Head;
         }
+        if connection.phase == Phase::Uwsgi {
+            match self.decode_packet(connection, bytes) {
+                Ok(Some((length, request))) => {
+                    used = length;
+                    if let Some(request) = self.begin_body(connection, request, false) {
+                        return (used, Verdict::Complete(request));
+                    }
+                }
+                Ok(None) => return (0, Verdict::More),
+                Err(refusal) => return (0, Verdict::Refused(refusal)),
+            }
+        }
         loop {
             let mut request = match connection.request.take() {
                 Some(request) => request,
@@ -246,18 +258,10 @@ impl EventLoop {
                 Event::Head => {
                     request.bytes.clear();
                     request.bytes.extend_from_slice(&input[..count]);
-                    connection.began = self.now;
-                    connection.spools = false;
-                    if request.head.framing != RequestFraming::None {
-                        if self.hub.settings.stream_body {
-                            return (used, Verdict::Complete(request));
-                        }
-                        connection.phase = Phase::Body;
-                        connection.deadline = self.now + self.hub.settings.body_timeout;
-                        if request.head.expects_continue && used == bytes.len() {
-                            self.send_continue(connection);
-                        }
+                    if let Some(request) = self.begin_body(connection, request, used == bytes.len()) {
+                        return (used, Verdict::Complete(request));
                     }
+                    continue;
                 }
                 Event::Body(range) => {
                     let settings = &self.hub.settings;
@@ -277,6 +281,29 @@ impl EventLoop {
             }
             connection.request = Some(request);
         }
+    }
+
+    /// A head is complete. Comes back with the request when the application reads its body by itself.
+    fn begin_body(
+        &mut self,
+        connection: &mut Connection,
+        request: Box<Request>,
+        client_waits: bool,
+    ) -> Option<Box<Request>> {
+        connection.began = self.now;
+        connection.spools = false;
+        if request.head.framing != RequestFraming::None {
+            if self.hub.settings.stream_body {
+                return Some(request);
+            }
+            connection.phase = Phase::Body;
+            connection.deadline = self.now + self.hub.settings.body_timeout;
+            if request.head.expects_continue && client_waits {
+                self.send_continue(connection);
+            }
+        }
+        connection.request = Some(request);
+        None
     }
 
     pub(super) fn send_continue(&mut self, connection: &Connection) {

@@ -39,12 +39,12 @@ impl EventLoop {
         for index in 0..self.slots.len() as u32 {
             let Some(mut connection) = self.take(index) else { continue };
             connection.close = true;
-            if connection.phase == Phase::Head && connection.input.is_empty() {
+            if connection.is_idle() {
                 // One last look: a request that has arrived is answered.
                 connection.readable = true;
                 self.receive(connection);
                 let Some(connection) = self.take(index) else { continue };
-                let is_idle = connection.phase == Phase::Head && connection.input.is_empty();
+                let is_idle = connection.is_idle();
                 let kept = if is_idle { self.hand_back(connection) } else { Some(connection) };
                 let Some(mut connection) = kept else { continue };
                 let grace_ends = connection.began + IDLE_GRACE;
@@ -94,8 +94,8 @@ impl EventLoop {
             }
             let Some(connection) = self.take(index) else { continue };
             match connection.phase {
-                Phase::Head if connection.input.is_empty() => self.drop_connection(connection),
-                Phase::Head | Phase::Body => self.refuse(connection, TOO_SLOW),
+                _ if connection.is_idle() => self.drop_connection(connection),
+                Phase::Head | Phase::Uwsgi | Phase::Body => self.refuse(connection, TOO_SLOW),
                 Phase::Answering => self.put_back(connection),
                 Phase::Leaving => self.give_up_leaving(connection),
                 Phase::Proxy | Phase::Sending | Phase::Lingering => self.drop_connection(connection),
