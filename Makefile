@@ -41,13 +41,14 @@ lint: .venv/package  ## Check format, style, types, and that generated files are
 	$(VENV)/bin/stubtest penstock._native
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	$(VENV)/bin/pytest --quiet tests/unit/test_settings.py -k fresh
+	$(VENV)/bin/pytest --quiet tests/unit/test_settings.py tests/interop/test_behaviour_page.py -k fresh
 
 format: .venv/package  ## Put every file into the agreed format, and write the generated ones anew
 	$(VENV)/bin/ruff check --fix-only
 	$(VENV)/bin/ruff format
 	cargo fmt --all
 	$(VENV)/bin/python -m penstock.reference docs/reference
+	$(VENV)/bin/python tests/interop/behaviour_page.py docs/reference/behaviour.md
 
 bench: .venv/package system-packages  ## Measure Penstock beside other servers (ARGUMENTS="--rows hello --quick")
 	$(VENV)/bin/python benches/run.py $(ARGUMENTS)
@@ -71,9 +72,9 @@ apt_get = ( as=; [ "$$(id -u)" = 0 ] || { sudo -n true 2>/dev/null || exit 1; as
   $$as apt-get update -qq && $$as env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) ) >&2
 
 # A command, or a file, and the package that brings it.
-SYSTEM := wrk:wrk nginx:nginx-light chromium:chromium chromedriver:chromium-driver /usr/include/ev.h:libev-dev \
-  /usr/lib/postgresql:postgresql apache2:apache2 /usr/lib/apache2/modules/mod_wsgi.so:libapache2-mod-wsgi-py3
-system-packages:  ## Install what some tests and benchmarks need: wrk, nginx, chromium, libev, PostgreSQL, Apache
+SYSTEM := wrk:wrk nginx:nginx-light haproxy:haproxy chromium:chromium chromedriver:chromium-driver \
+  /usr/include/ev.h:libev-dev /usr/lib/postgresql:postgresql apache2:apache2 /usr/lib/apache2/modules/mod_wsgi.so:libapache2-mod-wsgi-py3
+system-packages:  ## Install what some tests and benchmarks need: wrk, nginx, HAProxy, chromium, libev, PostgreSQL, Apache
 	@missing=; PATH="$$PATH:/usr/sbin"; for entry in $(SYSTEM); do \
 	  command -v "$${entry%:*}" >/dev/null || test -e "$${entry%:*}" || missing="$$missing $${entry#*:}"; done; \
 	test -z "$$missing" || $(call apt_get,$$missing) || printf '%s\n' "note: not installed:$$missing." \
