@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sysconfig
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +20,20 @@ MODULES = Path("/usr/lib/apache2/modules")
 USER = "www-data"
 PACKAGES = sysconfig.get_path("purelib")
 PATH = f"{os.environ['PATH']}:/usr/sbin"
+LOADED = (
+    *(
+        "mpm_event",
+        "authn_core",
+        "authn_file",
+        "authz_core",
+        "authz_user",
+        "authz_host",
+        "auth_basic",
+        "alias",
+        "mime",
+    ),
+    *("env", "headers", "socache_shmcb", "ssl", "proxy", "proxy_http", "wsgi"),
+)
 
 
 def skip_unless_installed() -> None:
@@ -36,60 +50,64 @@ def start(
 ) -> Iterator[str]:
     """Serves the WSGI file `script` ("mysite/wsgi.py") of the project, and `static` at /static/; yields the base URL.
 
-    `directives` are lines of the configuration that come ahead of the script's own.
+    `directives` are lines to add to the configuration.
     """
+    port = free_port()
     lines = [
+        "<Directory />\nRequire all granted\n</Directory>",
         *([f"Alias /static/ {static}/"] if static else []),
         f"WSGIDaemonProcess site threads=4 home={project} python-path={project}:{PACKAGES}",
         "WSGIProcessGroup site",
         "WSGIApplicationGroup %{GLOBAL}",
-        *directives,
         f"WSGIScriptAlias / {project}/{script}",
+        *directives,
     ]
-    with serving(project, ("alias", "mime", "env", "wsgi"), lines, environment) as address:
-        yield address
+    with (
+        prepared(port, *lines) as command,
+        running([*command, "-DFOREGROUND"], project, "resuming normal operations", environment),
+    ):
+        yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager
-def start_in_front(upstream: str, directory: Path) -> Iterator[str]:
-    """Hands everything to `upstream` ("http://127.0.0.1:8000"); yields the base URL."""
-    lines = [
-        "ProxyRequests Off",
-        "ProxyPreserveHost On",
-        "AllowEncodedSlashes NoDecode",
-        "MergeSlashes Off",
-        'RequestHeader set X-Forwarded-Proto "http"',
-        f"ProxyPass / {upstream}/ nocanon",
-    ]
-    with serving(directory, ("headers", "proxy", "proxy_http"), lines, {}) as address:
-        yield address
+def start_site(site: Path, port: int, **environment: str) -> Iterator[None]:
+    """Serves the site of a file that could be in sites-enabled."""
+    with (
+        prepared(port, f"Include {site}") as command,
+        running([*command, "-DFOREGROUND"], site.parent, "resuming normal operations", environment),
+    ):
+        yield
+
+
+def check_site(site: Path, port: int) -> None:
+    """CalledProcessError when Apache does not take the file."""
+    with prepared(port, f"Include {site}") as command:
+        subprocess.run([*command, "-t"], check=True, timeout=60)
 
 
 @contextmanager
-def serving(
-    directory: Path, modules: Sequence[str], directives: Sequence[str], environment: Mapping[str, str]
-) -> Iterator[str]:
-    """Runs Apache with these modules and lines; yields the base URL."""
+def prepared(port: int, *lines: str) -> Iterator[list[str]]:
+    """The command line of an Apache that listens on the port, with these lines added to what every Apache needs."""
     skip_unless_installed()
-    port = free_port()
     with TemporaryDirectory(prefix="apache-") as place:
         os.chmod(place, 0o755)
-        lines = [
-            f"ServerRoot {place}",
-            "ServerName localhost",
-            f"DefaultRuntimeDir {place}",
-            f"PidFile {place}/pid",
-            f"Listen 127.0.0.1:{port}",
-            *(f"LoadModule {name}_module {MODULES}/mod_{name}.so" for name in ("mpm_event", "authz_core", *modules)),
-            *([f"User {USER}", f"Group {USER}"] if not os.geteuid() else []),
-            "ErrorLog /dev/stderr",
-            *(["TypesConfig /etc/mime.types"] if "mime" in modules else []),
-            *([f"WSGISocketPrefix {place}/wsgi"] if "wsgi" in modules else []),
-            "<Directory />\nRequire all granted\n</Directory>",
-            *directives,
-        ]
         configuration = Path(place, "apache.conf")
-        configuration.write_text("\n".join(lines) + "\n")
-        command = [shutil.which("apache2", path=PATH), "-f", configuration, "-DFOREGROUND"]
-        with running(command, directory, "resuming normal operations", environment):
-            yield f"http://127.0.0.1:{port}"
+        configuration.write_text(
+            "\n".join(
+                [
+                    f"ServerRoot {place}",
+                    "ServerName localhost",
+                    f"DefaultRuntimeDir {place}",
+                    f"PidFile {place}/pid",
+                    f"Listen 127.0.0.1:{port}",
+                    *(f"LoadModule {name}_module {MODULES}/mod_{name}.so" for name in LOADED),
+                    *([f"User {USER}", f"Group {USER}"] if not os.geteuid() else []),
+                    "ErrorLog /dev/stderr",
+                    "TypesConfig /etc/mime.types",
+                    f"WSGISocketPrefix {place}/wsgi",
+                    *lines,
+                    "",
+                ]
+            )
+        )
+        yield [str(shutil.which("apache2", path=PATH)), "-f", str(configuration)]

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
-from behaviour_servers import SERVERS, Absent, Different
+from behaviour_cells import Absent, Different
+from behaviour_servers import SERVERS
 from behaviours import TABLE
 
 INTRODUCTION = """\

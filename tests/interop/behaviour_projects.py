@@ -34,10 +34,16 @@ def hurry(connection, **_):
     connection.cursor().execute("PRAGMA synchronous = OFF")
 connection_created.connect(hurry, weak=False)
 """
-USERS = """\
+# In one process: each start of a large project takes a second.
+FILL = """\
 from django.contrib.auth.models import Group, User
-User.objects.create_superuser("editor", "editor@example.com", "correct-horse").groups.add(
-    Group.objects.create(name="members"))
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+for name in {fixtures!r}:
+    call_command("loaddata", name, verbosity=0)
+call_command("collectstatic", interactive=False, verbosity=0)
+members = Group.objects.create(name="members")
+User.objects.create_superuser("editor", "editor@example.com", "correct-horse").groups.add(members)
 User.objects.create_user("guest", "guest@example.com", "correct-horse")
 """
 
@@ -136,11 +142,7 @@ def ready(project: Project) -> Iterator[Place]:
         found = Place(project, directory, variables)
         text = SETTINGS.format(module=project.settings, protected=str(found.protected))
         directory.joinpath("probe_settings.py").write_text(text)
-        manage(directory, "migrate", **variables)
-        for name in project.fixtures:
-            manage(directory, "loaddata", name, **variables)
-        manage(directory, "shell", "-c", USERS, **variables)
-        manage(directory, "collectstatic", "--no-input", **variables)
+        manage(directory, "shell", "-c", FILL.format(fixtures=project.fixtures), **variables)
         fill(found)
         give_away(directory)
         yield found

@@ -1,11 +1,11 @@
-"""Who is asked: how each server is started for a project, and where it answers otherwise than behaviours.py has it.
+"""How each server is started for a project: Penstock, those in its place, and those in front of it.
 
-A cell that is not named here is the same. What one says here is tested too, so that it cannot become untrue unseen.
+The proxies are set up as docs/guides/behind-a-proxy.md has it.
 """
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,24 +18,78 @@ import haproxy_server
 import nginx_server
 import penstock_server
 import uwsgi_server
+from behaviour_cells import APACHE_PROXY, GUNICORN, MOD_WSGI, NGINX, UWSGI, Absent, Different
 from behaviour_projects import Place
+from foreign_server import free_port
 
 Address = tuple[str, int]
 
-
-@dataclass(frozen=True)
-class Absent:
-    """The server does not offer this, or not without other software."""
-
-    why: str
-
-
-@dataclass(frozen=True)
-class Different:
-    """It answers something else. `why` says who is right by which standard, or that both are."""
-
-    answer: str
-    why: str
+NGINX_SITE = """\
+upstream site {{ server {upstream}; keepalive 16; }}
+server {{
+    listen 127.0.0.1:{port};
+    location / {{
+        proxy_pass http://site;
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_set_header Host $http_host;
+        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+        proxy_set_header X-Forwarded-Proto $scheme;
+        proxy_set_header X-Forwarded-Host "";
+        client_max_body_size 0;
+        proxy_request_buffering off;
+    }}
+}}
+"""
+APACHE_SITE = """\
+<VirtualHost 127.0.0.1:{port}>
+    AllowEncodedSlashes NoDecode
+    MergeSlashes Off
+    ProxyPreserveHost On
+    RequestHeader set X-Forwarded-Proto "http"
+    RequestHeader unset X-Forwarded-Host
+    ProxyPass / http://{upstream}/ nocanon
+</VirtualHost>
+"""
+HAPROXY = """\
+defaults
+    mode tcp
+    timeout connect 10s
+    timeout client 60s
+    timeout server 60s
+listen site
+    bind 127.0.0.1:{port}
+    server penstock {upstream} {sends}
+"""
+MOD_WSGI_SITE = """\
+WSGIPythonPath {place.directory}:{packages}
+<Directory "{place.directory}">
+    Require all granted
+</Directory>
+<VirtualHost 127.0.0.1:{port}>
+    AllowEncodedSlashes On
+    MergeSlashes Off
+    WSGIChunkedRequest On
+    WSGITrustedProxies 127.0.0.1
+    WSGITrustedProxyHeaders X-Forwarded-For X-Forwarded-Proto
+    WSGIDaemonProcess site threads=4 home={place.directory} python-path={place.directory}:{packages}
+    WSGIProcessGroup site
+    WSGIApplicationGroup %{{GLOBAL}}
+    Alias /static/ {place.static}/
+    Alias /media/ {place.media}/
+    WSGIScriptAlias /guests {place.directory}/guestbook.py
+    WSGIScriptAlias / {place.directory}/{script}
+    <Location /probe/members/>
+        AuthType Basic
+        AuthName "Members"
+        AuthBasicProvider wsgi
+        WSGIAuthUserScript {place.directory}/who_may_enter.py
+        WSGIAuthGroupScript {place.directory}/who_may_enter.py
+        AuthzSendForbiddenOnFailure On
+        Require wsgi-group members
+    </Location>
+</VirtualHost>
+"""
 
 
 class Running:
@@ -51,18 +105,22 @@ class Running:
             self.found[server.name] = server.start(self)
         return self.found[server.name]
 
-    def enter(self, server) -> Address:
-        """Starts what yields a base URL, or host and port."""
-        address = self.stack.enter_context(server)
-        if isinstance(address, tuple):
-            return address
-        parts = urlsplit(address)
+    def enter(self, server: AbstractContextManager[str]) -> Address:
+        """Starts what yields a base URL."""
+        parts = urlsplit(self.stack.enter_context(server))
         return parts.hostname, parts.port
+
+    def file(self, name: str, text: str) -> Path:
+        """A configuration, in a directory of its own."""
+        path = Path(self.stack.enter_context(TemporaryDirectory(prefix="behaviour-")), name)
+        path.parent.chmod(0o755)
+        path.write_text(text)
+        return path
 
     @cached_property
     def socket(self) -> str:
         """The unix socket of Penstock."""
-        return str(Path(self.stack.enter_context(TemporaryDirectory(prefix="penstock-")), "site.sock"))
+        return str(Path(self.stack.enter_context(TemporaryDirectory(prefix="behaviour-")), "site.sock"))
 
     @cached_property
     def penstock(self) -> Address:
@@ -91,7 +149,7 @@ def servers_of(place: Place) -> Iterator[Running]:
         yield Running(place, stack)
 
 
-def penstock(place: Place, *arguments: str):
+def penstock(place: Place, *arguments: str) -> AbstractContextManager[str]:
     """Static and media files are found in the project's settings."""
     members = {"path": "/probe/members/", "groups": ["members"], "over_http": True}
     return penstock_server.start(
@@ -124,200 +182,58 @@ def uwsgi(running: Running) -> Address:
 
 
 def mod_wsgi(running: Running) -> Address:
-    place = running.place
-    modules = ("auth_basic", "authn_core", "authz_user")
-    return running.enter(
-        apache_server.start(
-            place.directory,
-            f"{place.project.wsgi.replace('.', '/')}.py",
-            *(f"LoadModule {name}_module {apache_server.MODULES}/mod_{name}.so" for name in modules),
-            "AllowEncodedSlashes On",
-            "MergeSlashes Off",
-            "WSGIChunkedRequest On",
-            "WSGITrustedProxies 127.0.0.1",
-            "WSGITrustedProxyHeaders X-Forwarded-For X-Forwarded-Proto",
-            f"WSGIPythonPath {place.directory}:{apache_server.PACKAGES}",
-            f"Alias /media/ {place.media}/",
-            f"WSGIScriptAlias /guests {place.directory}/guestbook.py",
-            "<Location /probe/members/>",
-            *("AuthType Basic", 'AuthName "Members"', "AuthBasicProvider wsgi", "AuthzSendForbiddenOnFailure On"),
-            "Require wsgi-group members",
-            *(f"WSGI{what}Script {place.directory}/who_may_enter.py" for what in ("AuthUser", "AuthGroup")),
-            "</Location>",
-            static=place.static,
-            **place.variables,
-        )
-    )
+    place, port = running.place, free_port()
+    script = f"{place.project.wsgi.replace('.', '/')}.py"
+    text = MOD_WSGI_SITE.format(place=place, port=port, script=script, packages=apache_server.PACKAGES)
+    site = running.file("site.conf", text)
+    running.stack.enter_context(apache_server.start_site(site, port, **place.variables))
+    return "127.0.0.1", port
 
 
 def behind_nginx(running: Running) -> Address:
     host, port = running.penstock
-    return running.enter(nginx_server.start(f"{host}:{port}"))
+    return nginx(running, f"{host}:{port}")
 
 
 def behind_nginx_by_socket(running: Running) -> Address:
-    return running.enter(nginx_server.start(f"unix:{running.socket}")) if running.penstock else ("", 0)
+    assert running.penstock, "it makes the socket"
+    return nginx(running, f"unix:{running.socket}")
+
+
+def nginx(running: Running, upstream: str) -> Address:
+    port = free_port()
+    site = running.file("nginx.conf", NGINX_SITE.format(port=port, upstream=upstream))
+    running.stack.enter_context(nginx_server.start(site))
+    return "127.0.0.1", port
 
 
 def behind_apache(running: Running) -> Address:
-    host, port = running.penstock
-    return running.enter(apache_server.start_in_front(f"http://{host}:{port}", running.place.directory))
+    host, penstock_port = running.penstock
+    port = free_port()
+    site = running.file("site.conf", APACHE_SITE.format(port=port, upstream=f"{host}:{penstock_port}"))
+    running.stack.enter_context(apache_server.start_site(site, port))
+    return "127.0.0.1", port
 
 
-def behind_haproxy(version: int) -> Callable[[Running], Address]:
+def behind_haproxy(sends: str) -> Callable[[Running], Address]:
     def start(running: Running) -> Address:
-        host, port = running.penstock_for_haproxy
-        return running.enter(haproxy_server.start(f"{host}:{port}", version))
+        host, penstock_port = running.penstock_for_haproxy
+        port = free_port()
+        text = HAPROXY.format(port=port, upstream=f"{host}:{penstock_port}", sends=sends)
+        running.stack.enter_context(haproxy_server.start(running.file("haproxy.cfg", text)))
+        return "127.0.0.1", port
 
     return start
 
 
-def same(cell: Absent | Different, *behaviours: str) -> dict[str, Absent | Different]:
-    """The same cell for several behaviours."""
-    return dict.fromkeys(behaviours, cell)
-
-
-NO_RANGES = Absent("it sends what the view gives it: ranges are the view's own work there")
-NO_PASSWORDS = Absent("passwords are the application's there: the page is shown to everybody, or Django asks")
-PASSED_ON = (
-    "the field is for nginx; a server that does not know it passes it on, and clients learn where the file lies"
-)
-NO_TRUST = Absent("the address is the proxy's there; a middleware of the project has to read the field")
-IGNORED_CHUNKS = Different(
-    "200, 0 bytes",
-    "chunks have no CONTENT_LENGTH there, and Django reads only as much as that says: the body is lost. Penstock has "
-    "read the body by then, and says its length",
-)
-ANY_BYTES = Different(
-    "200, café", "RFC 3986 has ASCII only, and RFC 9112 3.2 asks to refuse such a target; it takes it for UTF-8"
-)
-DOTS_RESOLVED = Different(
-    "200, b/c", "both are allowed: RFC 3986 6.2.2.3 lets who reads a path resolve them, or leave it"
-)
-COMMA_BETWEEN_COOKIES = Different(
-    "one=1, two=2",
-    "clients send one field (RFC 6265 5.4); it joins two with a comma, which Django takes for part of the value; "
-    "Penstock with a semicolon, as RFC 9113 8.2.3 does",
-)
-CHUNKS_WIN = Different(
-    "200", "RFC 9112 6.3 allows both: to refuse it, or to believe the chunks and close; who sends it may be smuggling"
-)
-WITHOUT_CHARSET = Different("text/css", "both are right; without a charset, browsers go by that of the page")
-NOT_HASHED = Absent("it does not know names with a hash; its configuration can add fields")
-DOTS_SHOWN = Different("200", "both are right; Penstock never serves such names, as they are .git and .env")
-OUTERMOST_SAYS = Different(
-    "200, http",
-    "it is outermost in this test: it says what it saw itself and drops what the client says, as our guide has it",
-)
-SENT_TWICE = "RFC 9110 5.3: fields of a list may be parted; nginx refuses this one when it comes twice"
-
-GUNICORN_CELLS = {
-    **same(
-        Absent("it serves no files; WhiteNoise or a proxy has to"),
-        *("upload_and_media", "example_form", "wagtail_image", "static_file", "static_type", "static_head"),
-        *("static_by_date", "static_by_tag", "static_by_the_second_tag", "static_range", "static_range_past_the_end"),
-        *("static_hashed", "static_post"),
-    ),
-    "protected_range": NO_RANGES,
-    "protected_place": Different("told", PASSED_ON),
-    **same(
-        NO_PASSWORDS, "basic_without_password", "basic_with_wrong_password", "basic_for_a_member", "basic_for_others"
-    ),
-    **same(Absent("it serves one application"), "mounted", "mounted_redirect"),
-    "forwarded_address": NO_TRUST,
-    "chunked_body": IGNORED_CHUNKS,
-    "absolute_form": Different(
-        "200, http://site.example/probe/environ/",
-        "RFC 9112 3.2.2: the host in the target counts, and the field Host has to be ignored",
-    ),
-    "field_twice": Different("200, a,b", "both are right: RFC 9110 5.3 has white space after the comma as an option"),
-    "cookies_twice": Different("one=1,two=2", COMMA_BETWEEN_COOKIES.why),
-    "no_host": Different("200", "RFC 9112 3.2: a request of HTTP/1.1 without Host has to be refused with 400"),
-}
-
-UWSGI_CELLS = {
-    "protected_range": NO_RANGES,
-    "protected_place": Different("told", PASSED_ON),
-    **same(
-        NO_PASSWORDS, "basic_without_password", "basic_with_wrong_password", "basic_for_a_member", "basic_for_others"
-    ),
-    "forwarded_address": NO_TRUST,
-    "forged_scheme": Different(
-        "200, https", "it believes the field from everybody: only a proxy in front may reach it"
-    ),
-    "chunked_body": IGNORED_CHUNKS,
-    "expect_continue": Different(
-        "nothing before the body, then 200",
-        "RFC 9110 10.1.1: a server answers 100 or a final status at once; clients wait in vain, mostly for a second",
-    ),
-    "no_content": Different(
-        "204, no body, Content-Length 0", "RFC 9110 8.6: no Content-Length with 204; Django's own field goes through"
-    ),
-    "raw_utf8_path": ANY_BYTES,
-    "dots": DOTS_RESOLVED,
-    "absolute_form": Different("404", "RFC 9112 3.2.2: a server has to accept it; the whole of it becomes the path"),
-    "cookies_twice": COMMA_BETWEEN_COOKIES,
-    "underscore": Different(
-        "200, forged",
-        "both names become HTTP_X_PROBE, so that a client can forge what a proxy sets; Penstock drops such fields, as "
-        "nginx and Apache do",
-    ),
-    "kept_connection": Different("200 and no answer", "its plain HTTP socket closes after each response, unannounced"),
-    "static_type": WITHOUT_CHARSET,
-    **same(Absent("its files have no ETag"), "static_by_tag", "static_by_the_second_tag"),
-    "static_hashed": NOT_HASHED,
-    "static_hidden": DOTS_SHOWN,
-    "static_post": Different(
-        "404", "RFC 9110 15.5.6 has 405 for it; here the application is asked, which has no such page"
-    ),
-    **same(
-        Different("200", "RFC 9112 6.3 and 5.1: it has to be refused, because two servers may read it in two ways"),
-        *("two_lengths", "length_and_chunks", "unknown_coding", "space_before_colon"),
-    ),
-}
-
-MOD_WSGI_CELLS = {
-    "protected_range": NO_RANGES,
-    "protected_place": Different("told", PASSED_ON),
-    "chunked_body": IGNORED_CHUNKS,
-    "raw_utf8_path": ANY_BYTES,
-    "dots": DOTS_RESOLVED,
-    "doubled_slashes": Different(
-        "200, a/b", "to RFC 3986 these are two paths; mod_wsgi folds them for SCRIPT_NAME, Penstock changes nothing"
-    ),
-    "cookies_twice": COMMA_BETWEEN_COOKIES,
-    "httpoxy": Different(
-        "200, none",
-        "both are right: a CGI program would take it for its own proxy (httpoxy), so that Apache drops it; an environ "
-        "of WSGI is not the environment of a process",
-    ),
-    "static_type": WITHOUT_CHARSET,
-    "static_hashed": NOT_HASHED,
-    "static_hidden": DOTS_SHOWN,
-    "static_post": Different("200", "RFC 9110 15.5.6 has 405 for a method that a file does not know"),
-    "length_and_chunks": CHUNKS_WIN,
-}
-
-NGINX_CELLS = {
-    "forwarded_scheme": OUTERMOST_SAYS,
-    "not_modified_page_by_the_second_field": Different("400, a body, not its ETag", SENT_TWICE),
-    "static_by_the_second_tag": Different("400", SENT_TWICE),
-}
-
-APACHE_PROXY_CELLS = {
-    "forwarded_scheme": OUTERMOST_SAYS,
-    "cookies_twice": COMMA_BETWEEN_COOKIES,
-    "length_and_chunks": CHUNKS_WIN,
-}
-
 SERVERS = (
     Server("Penstock", lambda running: running.penstock),
-    Server("Gunicorn", gunicorn, GUNICORN_CELLS),
-    Server("uWSGI", uwsgi, UWSGI_CELLS),
-    Server("Apache with mod_wsgi", mod_wsgi, MOD_WSGI_CELLS),
-    Server("nginx, TCP", behind_nginx, NGINX_CELLS),
-    Server("nginx, unix socket", behind_nginx_by_socket, NGINX_CELLS),
-    Server("Apache as proxy", behind_apache, APACHE_PROXY_CELLS),
-    Server("HAProxy, PROXY 1", behind_haproxy(1)),
-    Server("HAProxy, PROXY 2", behind_haproxy(2)),
+    Server("Gunicorn", gunicorn, GUNICORN),
+    Server("uWSGI", uwsgi, UWSGI),
+    Server("Apache with mod_wsgi", mod_wsgi, MOD_WSGI),
+    Server("nginx, TCP", behind_nginx, NGINX),
+    Server("nginx, unix socket", behind_nginx_by_socket, NGINX),
+    Server("Apache as proxy", behind_apache, APACHE_PROXY),
+    Server("HAProxy, PROXY 1", behind_haproxy("send-proxy")),
+    Server("HAProxy, PROXY 2", behind_haproxy("send-proxy-v2")),
 )

@@ -70,10 +70,10 @@ class Visitor:
         finally:
             connection.close()
 
-    def post(self, target: str, fields: dict[str, str], *lines: str) -> Answer:
+    def post(self, target: str, fields: dict[str, str], *lines: str, host: str = HOST) -> Answer:
         """A form."""
         content = "Content-Type: application/x-www-form-urlencoded"
-        return self.ask(target, content, *lines, method="POST", body=urlencode(fields).encode())
+        return self.ask(target, content, *lines, method="POST", body=urlencode(fields).encode(), host=host)
 
     def raw(self, request: bytes) -> Answer:
         """One request, as it stands."""

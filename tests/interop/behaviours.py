@@ -1,6 +1,6 @@
 """THE list of what every server is asked, and what it has to answer. HTTP goes in, a few words come out.
 
-Nothing here knows which server answers; behaviour_servers.py says where one of them differs, and why.
+Nothing here knows which server answers; behaviour_cells.py says where one of them differs, and why.
 """
 
 import hashlib
@@ -61,7 +61,8 @@ def told(answer: Answer) -> dict[str, object]:
 def environ(visitor: Visitor, name: str, *fields: str, target: str | bytes = "/probe/environ/", **options) -> str:
     """The status, and one value of the environ."""
     answer = visitor.ask(target, *fields, **options)
-    return f"{answer.status}, {told(answer).get(name, 'none')}" if answer.status == 200 else str(answer.status)
+    value = told(answer).get(name, "absent")
+    return f"{answer.status}, {value or 'empty'}" if answer.status == 200 else str(answer.status)
 
 
 def is_told(whether: bool, what: str) -> str:
@@ -97,11 +98,10 @@ def failing_page(visitor):
     return f"{answer.status}, {ours} {tells} the traceback"
 
 
-@behaviour("Pages", "A path that lacks its last slash", f"301 to http://{HOST}/probe/form/ or /probe/form/")
+@behaviour("Pages", "A path that lacks its last slash", "301 to /probe/form/")
 def missing_slash(visitor):
     answer = visitor.ask("/probe/form")
-    right = answer["Location"] in ("/probe/form/", f"http://{HOST}/probe/form/")
-    return f"{answer.status} to {f'http://{HOST}/probe/form/ or /probe/form/' if right else answer['Location']}"
+    return f"{answer.status} to {answer['Location'].removeprefix(f'http://{HOST}')}"
 
 
 @behaviour("Pages", "204 from a view", "204, no body, no Content-Length")
@@ -160,6 +160,15 @@ def form_with_token(visitor):
     form = {"name": "Zoë & Ünal", "csrfmiddlewaretoken": token}
     answer = visitor.post("/probe/form/", form, f"Cookie: csrftoken={token}")
     return f"{answer.status}, name {told(answer).get('name')}"
+
+
+@behaviour("Forms", "The same on a port of its own, with the `Origin` that browsers send", "200, name Zoë")
+def form_on_a_port(visitor):
+    host = f"{HOST}:8080"
+    token = visitor.ask("/probe/form/", host=host).cookies()["csrftoken"]
+    form = {"name": "Zoë", "csrfmiddlewaretoken": token}
+    answer = visitor.post("/probe/form/", form, f"Cookie: csrftoken={token}", f"Origin: http://{host}", host=host)
+    return f"{answer.status}, name {told(answer)['name']}" if told(answer) else str(answer.status)
 
 
 @behaviour(
@@ -280,12 +289,12 @@ def cookies_twice(visitor):
     return " and ".join(f"{name}={value}" for name, value in sorted(cookies.items()))
 
 
-@behaviour("Fields", "A field with an underscore in its name", "200, none")
+@behaviour("Fields", "A field with an underscore in its name", "200, absent")
 def underscore(visitor):
     return environ(visitor, "HTTP_X_PROBE", "X_Probe: forged")
 
 
-@behaviour("Fields", "A field without a value", "200, ")
+@behaviour("Fields", "A field without a value", "200, empty")
 def empty_field(visitor):
     return environ(visitor, "HTTP_X_PROBE", "X-Probe:")
 
@@ -295,7 +304,7 @@ def httpoxy(visitor):
     return environ(visitor, "HTTP_PROXY", "Proxy: http://192.0.2.1/")
 
 
-@behaviour("Who and where", "SCRIPT_NAME of the site itself", "200, ")
+@behaviour("Who and where", "SCRIPT_NAME of the site itself", "200, empty")
 def script_name(visitor):
     return environ(visitor, "SCRIPT_NAME")
 

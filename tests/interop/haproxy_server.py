@@ -1,41 +1,31 @@
-"""Debian's HAProxy in front of Penstock, which learns the client's address from the PROXY protocol."""
+"""Debian's HAProxy with a configuration of ours, as a process in the foreground."""
 
-import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
-from foreign_server import free_port, running
+from apache_server import PATH
+from foreign_server import running
 
-PATH = f"{os.environ['PATH']}:/usr/sbin"
-CONFIGURATION = """\
-global
-    log stderr format raw local0 notice
-defaults
-    mode {mode}
-    timeout connect 10s
-    timeout client 60s
-    timeout server 60s
-listen site
-    bind 127.0.0.1:{port}
-    server penstock {upstream} {send}
-"""
+
+def program() -> str:
+    """Where it is. Skips the test, with the reason, where there is none."""
+    found = shutil.which("haproxy", path=PATH)
+    if not found:
+        pytest.skip("haproxy is not installed: `make system-packages` installs it")
+    return found
 
 
 @contextmanager
-def start(upstream: str, version: int, mode: str = "tcp") -> Iterator[tuple[str, int]]:
-    """Hands each connection to `upstream` with a PROXY header of this version (1, 2); yields where it listens."""
-    command = shutil.which("haproxy", path=PATH)
-    if not command:
-        pytest.skip("haproxy is not installed: `make system-packages` installs it")
-    port = free_port()
-    with TemporaryDirectory(prefix="haproxy-") as place:
-        configuration = Path(place, "haproxy.cfg")
-        send = "send-proxy" if version == 1 else "send-proxy-v2"
-        configuration.write_text(CONFIGURATION.format(mode=mode, port=port, upstream=upstream, send=send))
-        # -W: a master process, which says when its worker is ready, and waits for it.
-        with running([command, "-W", "-f", configuration], Path(place), "Loading success"):
-            yield "127.0.0.1", port
+def start(file: Path) -> Iterator[None]:
+    """Serves what the file says."""
+    with running([program(), "-W", "-f", file], file.parent, "Loading success"):
+        yield
+
+
+def check(file: Path) -> None:
+    """CalledProcessError when HAProxy does not take the file."""
+    subprocess.run([program(), "-c", "-f", file], check=True, timeout=60)

@@ -1,58 +1,58 @@
-"""Debian's nginx in front of Penstock, in a directory of its own; the system's configuration is not read."""
+"""Debian's nginx with a site's own file, in a directory of its own; the system's configuration is not read."""
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from foreign_server import free_port, running
+from apache_server import PATH
+from foreign_server import running
 
-PATH = f"{os.environ['PATH']}:/usr/sbin"
-CONFIGURATION = """\
-daemon off;
-pid {place}/pid;
-error_log stderr notice;
-{user}
-worker_processes 1;
-events {{ worker_connections 256; }}
-http {{
-    access_log off;
-    client_body_temp_path {place}/bodies;
-    proxy_temp_path {place}/answers;
-    upstream site {{ server {upstream}; keepalive 16; }}
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
-            proxy_pass http://site;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_set_header Host $host;
-            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-            proxy_set_header X-Forwarded-Proto $scheme;
-            proxy_set_header X-Forwarded-Host "";
-            client_max_body_size 0;
-            proxy_request_buffering off;
-        }}
-    }}
-}}
-"""
+PARAMETERS = Path("/etc/nginx/uwsgi_params")
+
+
+def skip_unless_installed() -> None:
+    """Skips the test, with the reason, where there is no nginx."""
+    if not shutil.which("nginx", path=PATH):
+        pytest.skip("nginx is not installed: `make system-packages` installs it")
 
 
 @contextmanager
-def start(upstream: str) -> Iterator[tuple[str, int]]:
-    """Hands everything to `upstream` ("127.0.0.1:8000", "unix:PATH"), as the guide has it; yields where it listens."""
-    command = shutil.which("nginx", path=PATH)
-    if not command:
-        pytest.skip("nginx-light is not installed: `make system-packages` installs it")
-    port = free_port()
+def prepared(site: Path) -> Iterator[list[str]]:
+    """The command line of an nginx that serves one site."""
+    skip_unless_installed()
     with TemporaryDirectory(prefix="nginx-") as place:
-        configuration = Path(place, "nginx.conf")
-        user = "" if os.geteuid() else "user root;"
-        configuration.write_text(CONFIGURATION.format(place=place, upstream=upstream, port=port, user=user))
-        with running(
-            [command, "-e", "stderr", "-p", place, "-c", configuration], Path(place), "start worker process "
-        ):
-            yield "127.0.0.1", port
+        kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        lines = [
+            *(["user root;"] if not os.geteuid() else []),
+            "error_log stderr notice;",
+            f"pid {place}/pid;",
+            "events {}",
+            "http {",
+            "include /etc/nginx/mime.types;",
+            "access_log off;",
+            *(f"{kind}_temp_path {place}/{kind};" for kind in kinds),
+            f"include {site};",
+            "}",
+        ]
+        Path(place, "nginx.conf").write_text("\n".join(lines) + "\n")
+        if PARAMETERS.exists():
+            shutil.copy(PARAMETERS, place)
+        yield [str(shutil.which("nginx", path=PATH)), "-e", "stderr", "-p", place, "-c", f"{place}/nginx.conf"]
+
+
+@contextmanager
+def start(site: Path) -> Iterator[None]:
+    """Serves the site of the file, where the file says."""
+    with prepared(site) as command, running([*command, "-g", "daemon off;"], site.parent, "start worker process "):
+        yield
+
+
+def check(site: Path) -> None:
+    """CalledProcessError when nginx does not take the file."""
+    with prepared(site) as command:
+        subprocess.run([*command, "-t"], check=True, timeout=60)

@@ -4,8 +4,9 @@ import http.client
 from collections.abc import Iterator
 
 import pytest
+from behaviour_cells import Absent, Different
 from behaviour_projects import PROJECTS, Place, ready
-from behaviour_servers import SERVERS, Absent, Different, Running, Server, servers_of
+from behaviour_servers import SERVERS, Running, Server, servers_of
 from behaviour_visitor import Visitor
 from behaviours import TABLE, Behaviour
 
