@@ -69,7 +69,6 @@ WSGIPythonPath {place.directory}:{packages}
 <VirtualHost 127.0.0.1:{port}>
     AllowEncodedSlashes On
     MergeSlashes Off
-    WSGIChunkedRequest On
     WSGITrustedProxies 127.0.0.1
     WSGITrustedProxyHeaders X-Forwarded-For X-Forwarded-Proto
     WSGIDaemonProcess site threads=4 home={place.directory} python-path={place.directory}:{packages}
