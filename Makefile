@@ -41,13 +41,14 @@ lint: .venv/package  ## Check format, style, types, and that generated files are
 	$(VENV)/bin/stubtest penstock._native
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	$(VENV)/bin/pytest --quiet tests/unit/test_settings.py -k fresh
+	$(VENV)/bin/pytest --quiet tests/unit/test_settings.py tests/interop/test_behaviour_page.py -k fresh
 
 format: .venv/package  ## Put every file into the agreed format, and write the generated ones anew
 	$(VENV)/bin/ruff check --fix-only
 	$(VENV)/bin/ruff format
 	cargo fmt --all
 	$(VENV)/bin/python -m penstock.reference docs/reference
+	$(VENV)/bin/python tests/interop/behaviour_page.py docs/reference/behaviour.md
 
 bench: .venv/package system-packages  ## Measure Penstock beside other servers (ARGUMENTS="--rows hello --quick")
 	$(VENV)/bin/python benches/run.py $(ARGUMENTS)

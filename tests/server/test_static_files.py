@@ -72,6 +72,20 @@ def test_what_has_not_changed_is_304_by_either_validator(site):
         assert client.ask("/static/site.css", 'If-None-Match: "other"').status == 200
 
 
+def test_a_condition_that_comes_in_several_fields_is_one_list(site):
+    with site[0].connect() as client:
+        tag = f"If-None-Match: {client.ask('/static/site.css')['ETag']}"
+        other = 'If-None-Match: "other"'
+        for fields in ([other, tag], [tag, other], [other, "Range: bytes=0-1", other, tag]):
+            assert client.ask("/static/site.css", *fields).status == 304
+        assert client.ask("/static/site.css", other, other).status == 200
+
+
+def test_a_range_that_comes_twice_is_ignored(site):
+    with site[0].connect() as client:
+        assert client.ask("/static/site.css", "Range: bytes=0-1", "Range: bytes=2-3").status == 200
+
+
 @pytest.mark.parametrize(
     ("asked", "status", "body"),
     [

@@ -166,10 +166,30 @@ impl Request {
         self.body_sent = 0;
     }
 
-    /// The value of the first field of this name; the name in lower case.
-    pub fn field(&self, name: &[u8]) -> Option<&[u8]> {
-        let field = self.head.fields.iter().find(|field| field.name.of(&self.bytes).eq_ignore_ascii_case(name))?;
-        Some(field.value.of(&self.bytes))
+    /// Where the values of these fields are, by their names in lower case. Equal fields are joined with `, ` behind the
+    /// head (RFC 9110 5.3); of one that is no list, that makes a value that cannot be read, and is ignored.
+    pub fn values<const COUNT: usize>(&mut self, names: &[&[u8]; COUNT]) -> [Option<Span>; COUNT] {
+        let head_end = self.bytes.len() as u32;
+        let mut found: [Option<Span>; COUNT] = [None; COUNT];
+        for index in 0..self.head.fields.len() {
+            let field = &self.head.fields[index];
+            let name = field.name.of(&self.bytes);
+            let Some(place) = names.iter().position(|wanted| name.eq_ignore_ascii_case(wanted)) else { continue };
+            found[place] = Some(match found[place] {
+                None => field.value,
+                Some(joined) if joined.start >= head_end => joined,
+                Some(_) => self.join(names[place]),
+            });
+        }
+        found
+    }
+
+    #[cold]
+    fn join(&mut self, name: &[u8]) -> Span {
+        let equal = self.head.fields.iter().filter(|field| field.name.of(&self.bytes).eq_ignore_ascii_case(name));
+        let values: Vec<_> = equal.map(|field| field.value.of(&self.bytes)).collect();
+        let joined = values.join(b", ".as_slice());
+        append(&mut self.bytes, &joined)
     }
 
     /// Gives the request an X-Request-ID of our making; one that came with it counts when it `is_trusted`.

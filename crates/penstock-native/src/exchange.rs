@@ -381,7 +381,8 @@ impl Loaded {
     /// Puts a file in the place of the application's body.
     fn replace(&mut self, kind: Protected, location: &[u8]) -> PyResult<()> {
         let Job { connection, request } = &mut self.job;
-        let (status, fields) = parse_encoded(&request.response_head);
+        let head = std::mem::take(&mut request.response_head);
+        let (status, fields) = parse_encoded(&head);
         let file_request = file_request(connection, request, &self.date);
         let mut out = Vec::new();
         let answer = self.hub.files.answer_protected(location, kind, &file_request, status, &fields, &mut out);
@@ -468,20 +469,35 @@ pub fn extend_timeout(seconds: f64) -> PyResult<()> {
     })
 }
 
+/// The fields that decide how a file is sent.
+const FILE_FIELDS: [&[u8]; 7] = [
+    b"if-match",
+    b"if-none-match",
+    b"if-modified-since",
+    b"if-unmodified-since",
+    b"range",
+    b"if-range",
+    b"accept-encoding",
+];
+
 /// What a request says to whoever answers it with a file.
-pub fn file_request<'a>(connection: &Connection, request: &'a Request, date: &'a [u8]) -> FileRequest<'a> {
+pub fn file_request<'a>(connection: &Connection, request: &'a mut Request, date: &'a [u8]) -> FileRequest<'a> {
+    let places = request.values(&FILE_FIELDS);
+    let request = &*request;
+    let [if_match, if_none_match, if_modified_since, if_unmodified_since, range, if_range, accept_encoding] =
+        places.map(|place| place.map(|place| place.of(&request.bytes)));
     FileRequest {
         method: request.method(),
         path: request.path(),
         turn: request.turn(connection.close),
         date,
-        if_match: request.field(b"if-match"),
-        if_none_match: request.field(b"if-none-match"),
-        if_modified_since: request.field(b"if-modified-since"),
-        if_unmodified_since: request.field(b"if-unmodified-since"),
-        range: request.field(b"range"),
-        if_range: request.field(b"if-range"),
-        accept_encoding: request.field(b"accept-encoding"),
+        if_none_match,
+        if_modified_since,
+        if_match,
+        if_unmodified_since,
+        range,
+        if_range,
+        accept_encoding,
     }
 }
 

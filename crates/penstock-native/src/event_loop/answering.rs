@@ -32,7 +32,7 @@ impl EventLoop {
             return self.answer_health(connection, request);
         }
         if !self.hub.files.is_empty() {
-            if let Some(served) = self.answer_with_file(&connection, &request) {
+            if let Some(served) = self.answer_with_file(&connection, &mut request) {
                 self.finish_file(connection, request, served);
                 return;
             }
@@ -57,7 +57,7 @@ impl EventLoop {
         self.finish(Job { connection, request });
     }
 
-    pub(super) fn answer_with_file(&mut self, connection: &Connection, request: &Request) -> Option<Served> {
+    pub(super) fn answer_with_file(&mut self, connection: &Connection, request: &mut Request) -> Option<Served> {
         let file_request = file_request(connection, request, self.date.now());
         self.hub.files.answer(&file_request, connection.wire.output().tail())
     }
