@@ -215,6 +215,15 @@ def test_a_guarded_file_stays_guarded_whatever_request_uri_says(start, tmp_path)
     assert given.body == b"private"
 
 
+def test_a_rule_for_the_path_that_the_client_sees_guards_files_too(start, tmp_path):
+    (tmp_path / "a.txt").write_text("a file")
+    static = [mount_of(tmp_path)]
+    engine = start("guards:application", bind=BIND, uwsgi_allow=LOCAL, static=static, guarded=["/shop/static"])
+    path = "/static/a.txt"
+    assert b"with a file to give" in tell(engine, packet(SCRIPT_NAME="/shop", PATH_INFO=path)).body
+    assert tell(engine, packet(SCRIPT_NAME="/other", PATH_INFO=path)).body == b"a file"
+
+
 @pytest.mark.parametrize("script_name", ["", "/shop", "/static", "/static/private"])
 def test_a_guard_holds_for_a_site_below_any_path(start, tmp_path, script_name):
     (tmp_path / "private").mkdir()

@@ -489,6 +489,7 @@ pub fn file_request<'a>(connection: &Connection, request: &'a mut Request, date:
     FileRequest {
         method: request.method(),
         path: request.path(),
+        script_name: request.gateway.as_ref().map_or(&[], |gateway| gateway.script_name.of(&request.bytes)),
         turn: request.turn(connection.close),
         date,
         if_none_match,

@@ -66,6 +66,8 @@ pub struct FileRequest<'a> {
     pub method: &'a [u8],
     /// The path of the target as sent, still percent-encoded.
     pub path: &'a [u8],
+    /// Where a web server serves the site; not encoded, mostly empty.
+    pub script_name: &'a [u8],
     /// What the request says about its response.
     pub turn: Turn,
     /// The current date as IMF-fixdate, 29 bytes.
@@ -188,9 +190,9 @@ impl StaticFiles {
     }
 
     /// Compares name by name, as the file system does: a doubled slash leads to the same file.
-    fn is_guarded(&self, path: &[u8]) -> bool {
+    fn is_guarded<'a>(&self, path: impl Iterator<Item = &'a [u8]> + Clone) -> bool {
         self.guarded.iter().any(|guarded| {
-            let mut wanted = names(path);
+            let mut wanted = path.clone();
             names(guarded.as_bytes()).all(|name| wanted.next() == Some(name))
         })
     }
@@ -218,7 +220,9 @@ impl StaticFiles {
         out: &mut Vec<u8>,
     ) -> Option<Served> {
         let path = percent_decoded(request.path);
-        if self.is_guarded(&path) {
+        // As for the guard itself: a rule may mean the path with SCRIPT_NAME, or the one below it.
+        let is_guarded_there = || self.is_guarded(names(request.script_name).chain(names(&path)));
+        if self.is_guarded(names(&path)) || (!request.script_name.is_empty() && is_guarded_there()) {
             return None;
         }
         self.answer_path(&path, false, clock, request, out)
@@ -923,7 +927,7 @@ fn holds_encoded_slash(path: &[u8]) -> bool {
 }
 
 /// The names in a path, without the slashes between them.
-fn names(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+fn names(path: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
     path.split(|byte| *byte == b'/').filter(|name| !name.is_empty())
 }
 
@@ -1187,6 +1191,7 @@ mod tests {
         FileRequest {
             method: b"GET",
             path: path.as_bytes(),
+            script_name: b"",
             turn: Turn { version: Version::Http11, head_only: false, keep_alive: true },
             date: DATE,
             if_none_match: None,

@@ -40,6 +40,9 @@ def virtual_host(deployment: Deployment) -> Iterator[str]:
         yield from alias(folder)
     yield from dotfiles(deployment.public_folders)
     yield ""
+    # So that a target arrives as the client wrote it: with encoded and doubled slashes.
+    yield "AllowEncodedSlashes NoDecode"
+    yield "MergeSlashes Off"
     yield "ProxyPreserveHost On"
     yield "RequestHeader set X-Forwarded-Proto expr=%{REQUEST_SCHEME}"
     yield "RequestHeader unset X-Forwarded-Host early"
@@ -52,4 +55,4 @@ def virtual_host(deployment: Deployment) -> Iterator[str]:
     target = f"{bind}|http://{deployment.name}/" if bind.startswith("unix:") else f"http://{bind}/"
     # Apache would otherwise reuse a connection that Penstock is about to close.
     ttl = max(1, int(config.keep_alive_timeout * IDLE_SHARE))
-    yield f'ProxyPass "/" "{target}" ttl={ttl} timeout={patience(deployment)}'
+    yield f'ProxyPass "/" "{target}" ttl={ttl} timeout={patience(deployment)} nocanon'

@@ -55,6 +55,9 @@ def virtual_host(deployment: Deployment) -> Iterator[str]:
     if config.access_log:
         yield f'CustomLog "{"/dev/stdout" if config.access_log == "-" else config.access_log}" combined'
     yield f"LimitRequestBody {config.max_body}"
+    # The application sees encoded and doubled slashes as the client wrote them.
+    yield "AllowEncodedSlashes On"
+    yield "MergeSlashes Off"
     yield ""
     yield f"WSGIDaemonProcess {name} {' '.join(daemon_options(deployment))}"
     yield f'WSGIScriptAlias / "{os.path.join(deployment.directory, f"{name}.wsgi")}" ' + (
@@ -166,6 +169,8 @@ def location(deployment: Deployment, guard: dict[str, Any]) -> Iterator[str]:
         yield f'    AuthName "{guard["realm"]}"'
         yield from (f"    {line}" for line in provider(deployment, guard["provider"]))
         rules += people(guard)
+        # A right password that is not enough gets 403, as from Penstock, and no second question.
+        yield "    AuthzSendForbiddenOnFailure On"
     yield "    AuthMerging Off"
     yield from (f"    {line}" for line in require_all(rules))
     yield "</Location>"

@@ -54,6 +54,7 @@ def export(deployment: Deployment) -> Exported:
         ("pidfile", config.pid_file),
         ("logto", config.error_log.removeprefix("-")),
         *([] if config.access_log else [("disable-logging", "true")]),
+        *([("honour-range", "true")] if deployment.folders else []),
         # It forgets a map whose directory is not there yet.
         *(("exec-asap", f"mkdir -p '{folder.root}'") for folder in deployment.folders),
         *(("static-map", f"{folder.url.rstrip('/')}={folder.root}") for folder in deployment.folders),
