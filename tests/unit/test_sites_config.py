@@ -1,5 +1,6 @@
 import pytest
 
+from penstock.cli import main
 from penstock.config import load
 from penstock.errors import ConfigurationError
 
@@ -101,3 +102,11 @@ def test_an_environment_has_its_own_values_for_a_site(configured):
     text = TWO + "[env.live.sites.shop]\nworkers = 8\n"
     assert configured(text, "shop", env="live").workers == 8
     assert configured(text, "blog", env="live").workers == "auto"
+
+
+def test_the_uwsgi_protocol_is_refused_for_several_sites(tmp_path, monkeypatch, capsys):
+    text = '[server]\nbind = ["uwsgi:127.0.0.1:3031"]\n[sites.shop]\napp = "shop.wsgi"\nhosts = ["shop.example"]\n'
+    tmp_path.joinpath("penstock.toml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    assert main(["serve"]) == 2
+    assert "several sites cannot be reached by the uwsgi protocol" in capsys.readouterr().err

@@ -128,6 +128,11 @@ class Sites(Loop):
                 raise error
             log.error(sentence(error.to_message()))
         rules_for(configs)
+        if any(address.startswith("uwsgi:") for address in self.config.bind):
+            raise ConfigurationError(
+                f"several sites cannot be reached by the uwsgi protocol ({self.config.origin('bind')})",
+                "bind an address for HTTP and have the web server proxy to it, or serve each site by itself",
+            )
         try:
             self.listeners = listen_all(self.config.bind, self.config.backlog, self.passed)
             self.admin_listeners = listen_all(self.config.admin_bind, self.config.backlog, self.passed)
