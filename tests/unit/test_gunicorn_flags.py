@@ -2,7 +2,8 @@ import argparse
 
 import pytest
 
-from penstock.cli import build_parser, complete, main
+from penstock.cli import main
+from penstock.command_line import build_parser, complete
 from penstock.errors import UsageError
 from penstock.gunicorn_flags import FLAGS
 from penstock.settings import TABLE
@@ -12,7 +13,7 @@ def parse(*words):
     """What `penstock serve WORDS` would set."""
     words = complete(["serve", *words])
     options = vars(build_parser(words).parse_args(words))
-    return {name: value for name, value in options.items() if name not in ("run", "version")}
+    return {name: value for name, value in options.items() if name not in ("command", "version")}
 
 
 def test_every_flag_of_gunicorn_is_accepted_or_refused_with_a_hint():
