@@ -35,8 +35,8 @@ def refuse_second_project(module: str, before: Collection[str], what: str) -> No
             raise ConfigurationError(
                 f"{what} brings a second Django project: this process already runs with {running.module}, "
                 f"and {name} wants {own.module}",
-                "Django has one settings module in a process: give this project a site of its own, with its own "
-                "`penstock serve`",
+                "Django has one settings module in a process: give this project a site of its own, as [sites.NAME] "
+                "in penstock.toml",
             )
 
 
