@@ -315,41 +315,29 @@ class LogConfig(Kind):
         return text
 
 
-class Target(Kind):
+OBJECT = r"[^\W\d]\w*(\.[^\W\d]\w*)*"  # a name, and names within it
+
+
+class Target(Name):
     """An object of a module."""
 
-    forms = "module:attribute"
-    metavar = "MODULE:OBJECT"
-    pattern = r"\w[\w.-]*:[^\W\d]\w*(\.[^\W\d]\w*)*"
-
-    def read(self, value: object, base: str) -> str:
-        text: str = super().read(value, base)
-        if not re.fullmatch(self.pattern, text):
-            raise ValueError(f"expected {self.forms}")
-        return text
-
-    def schema(self) -> dict[str, Any]:
-        return {"type": "string", "pattern": f"^{self.pattern}$"}
+    def __init__(self) -> None:
+        super().__init__("MODULE:OBJECT", rf"\w[\w.-]*:{OBJECT}", "module:attribute")
 
 
-class Hook(Target):
+class Hook(Name):
     """A function of a module, or none."""
 
-    forms = "module:function"
-    metavar = "MODULE:FUNCTION"
-
-    def read(self, value: object, base: str) -> str:
-        return "" if value == "" else super().read(value, base)
-
-    def schema(self) -> dict[str, Any]:
-        return {"type": "string", "pattern": f"^({self.pattern})?$"}
+    def __init__(self) -> None:
+        super().__init__("MODULE:FUNCTION", rf"(\w[\w.-]*:{OBJECT})?", "module:function")
 
 
-class ApplicationTarget(Target):
+class ApplicationTarget(Name):
     """A WSGI or ASGI application; the attribute may be left out, or called."""
 
-    forms = "module, module:attribute or module:factory()"
-    pattern = r"\w[\w.-]*(:[^\W\d]\w*(\.[^\W\d]\w*)*(\(\))?)?"
+    def __init__(self) -> None:
+        forms = "module, module:attribute or module:factory()"
+        super().__init__("MODULE:OBJECT", rf"\w[\w.-]*(:{OBJECT}(\(\))?)?", forms)
 
 
 class Listing(Kind):

@@ -6,7 +6,7 @@ from Django's handlers, so that settings may change within a test.
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib.staticfiles.handlers import StaticFilesHandler
@@ -17,6 +17,7 @@ from penstock.config import load
 from penstock.development.address import Address, listen
 from penstock.development.refresh import Application
 from penstock.development.server import EngineServer
+from penstock.hooks import Followed
 
 GRACE = 5  # seconds that requests in flight get at the end: the database goes away under them
 
@@ -44,7 +45,8 @@ class Server:
         def with_connections(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
             for alias, connection in self.connections_override.items():
                 connections[alias] = connection
-            return Response(application(environ, start_response))
+            # A test database cannot be removed while a thread has a connection to it.
+            return Followed(application(environ, start_response), connections.close_all)
 
         config = load({}, os.environ, os.getcwd())
         self.server = EngineServer(with_connections, self.listener, config, mounts=[])
@@ -64,25 +66,6 @@ class Server:
     def server_close(self) -> None:
         """Gives the address up."""
         self.listener.socket.close()
-
-
-class Response:
-    """A response after which its thread keeps no connection: a test database cannot be removed while one is open."""
-
-    def __init__(self, response: Iterable[bytes]) -> None:
-        self.response = response
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self.response)
-
-    def close(self) -> None:
-        """Called by the engine, once."""
-        try:
-            close = getattr(self.response, "close", None)
-            if close:
-                close()
-        finally:
-            connections.close_all()
 
 
 class EngineThread(testcases.LiveServerThread):  # type: ignore[misc]  # Django has no types
