@@ -8,7 +8,6 @@ import importlib
 import os
 import signal
 import sys
-from types import SimpleNamespace
 
 from penstock._native import Engine, Scoreboard
 from penstock.config import load
@@ -16,14 +15,13 @@ from penstock.django.lifecycle import DjangoLifecycle
 from penstock.errors import RequestTimeout
 from penstock.gateway.compose import compose
 from penstock.sockets import listen
-from penstock.worker import SWITCH_INTERVAL, Worker
+from penstock.worker import SWITCH_INTERVAL, engine_options
 
 module, port, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
 config = load({"bind": [f"127.0.0.1:{port}"], "threads": threads}, os.environ, os.getcwd())
-mold = SimpleNamespace(
-    listeners=[listen(address, config.backlog) for address in config.bind], scoreboard=Scoreboard(1, threads)
-)
-options = Worker(mold, 1, 1).options(SimpleNamespace(config=config, mounts=[]))
+board = Scoreboard(1, threads)
+listeners = [listen(address, config.backlog) for address in config.bind]
+options = engine_options(config, listeners, []) | {"scoreboard_fd": board.fileno()}
 sys.setswitchinterval(SWITCH_INTERVAL)
 application = importlib.import_module(module).application
 lifecycle = None
