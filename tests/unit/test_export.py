@@ -257,6 +257,14 @@ def test_only_what_no_file_says_becomes_an_argument(configure, plain_site):
     assert words == ["--environment=A=b", "--no-refresh", "--workers=2", "--timeout=5s", "--static=/files/=files"]
 
 
+def test_no_secret_of_a_process_beside_the_web_becomes_an_argument(plain_site, capsys):
+    table = {"worker": {"command": "celery worker", "environment": {"API_TOKEN": "hushed", "QUEUE": "mail"}}}
+    assert main(["export", "procfile", "shop", "--processes", json.dumps(table)]) == 0
+    printed = capsys.readouterr().out
+    assert "hushed" not in printed
+    assert "mail" in printed
+
+
 def test_the_times_of_kubernetes_fit_together(plain_site, capsys):
     assert main(["export", "kubernetes", "shop", "--graceful-timeout=50s", "--boot-timeout=100s"]) == 0
     text = capsys.readouterr().out

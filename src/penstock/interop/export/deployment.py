@@ -276,7 +276,19 @@ def texts(setting: Setting, value: Any) -> list[str]:
         return [f"{name}={text}" for name, text in value.items() if shown[name] == text]
     if isinstance(setting.kind, Listing):
         return [setting.kind.item.show(item) for item in value]
-    return [json.dumps(value) if isinstance(value, list | Mapping) else setting.kind.show(value)]
+    if isinstance(value, list | Mapping):
+        return [json.dumps(without_secrets(value, setting.kind.disclose(value)))]
+    return [setting.kind.show(value)]
+
+
+def without_secrets(value: Any, shown: Any) -> Any:
+    """A value without the entries, at any depth, that are not shown to everybody."""
+    if isinstance(value, Mapping):
+        inner = {name: without_secrets(part, shown[name]) for name, part in value.items()}
+        return {name: part for name, part in inner.items() if isinstance(part, list | Mapping) or part == shown[name]}
+    if isinstance(value, list):
+        return [without_secrets(part, seen) for part, seen in zip(value, shown, strict=True)]
+    return value
 
 
 def unsaid(deployment: Deployment, said: Collection[str], who: str) -> list[str]:
