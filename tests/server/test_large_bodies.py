@@ -62,3 +62,13 @@ def test_other_clients_are_served_while_a_large_body_stops_half_way(engine):
         assert client.ask("/", method="POST", body=body).body == expected(body)
         stalled.send(body[10_000_000:])
         assert stalled.response().body == expected(body)
+
+
+def test_a_large_body_of_many_small_pieces_arrives_whole(start, tmp_path):
+    engine = start(APP, bind=[str(tmp_path / "socket")])
+    body = body_of(3, 3_000_000)
+    with engine.connect() as client:
+        client.send(f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode())
+        for begin in range(0, len(body), 700):
+            client.send(body[begin : begin + 700])
+        assert client.response().body == expected(body)

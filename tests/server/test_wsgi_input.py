@@ -17,7 +17,15 @@ OPTIONS = {"body_memory": 1000}
 TEXT = b"first\nsecond\n\n" + b"x" * 40 + b"\nlast"
 # Larger than body_memory, and lines longer than one look-ahead.
 LARGE = TEXT + b"\n" + b"y" * 20_000 + b"\n" + TEXT
-BODIES = {"in memory": TEXT, "in a file": LARGE, "empty": b"", "one newline": b"\n"}
+# More than one receive brings, so the rest goes where large bodies are.
+LARGEST = LARGE * 20
+BODIES = {
+    "in memory": TEXT,
+    "in a file": LARGE,
+    "in the kernel": LARGEST,
+    "empty": b"",
+    "one newline": b"\n",
+}
 CALLS = [
     "read",
     "read,-1",

@@ -1,8 +1,11 @@
 //! The body of one request: in memory while it is small, then in a temporary file. Read whole before the call.
 use crate::hub::Hub;
-use rustix::io::pread;
+use crate::pipes::Pipes;
+use rustix::io::{pread, Errno};
+use rustix::net::{recv, RecvFlags};
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,7 +17,7 @@ pub enum Body {
     Empty,
     /// Up to `body_memory` bytes.
     Memory(Vec<u8>),
-    /// Larger, and quick: in memory that such bodies share.
+    /// Larger, and quick: in room that such bodies share.
     Large(Block),
     /// Larger: a file without a name, so that nothing is left behind whatever happens.
     File(Spooled),
@@ -48,43 +51,83 @@ impl Spooled {
     }
 }
 
-/// The bytes of one body, with room for the rest of it. Comes back when it is dropped.
+/// A body that comes fast, in the room that such bodies share. The room comes back when it is dropped.
 pub struct Block {
-    /// All of it is initialized, so that the kernel may write anywhere.
-    bytes: Vec<u8>,
+    place: Place,
+    /// Bytes of the whole body: so much room it has.
+    length: usize,
     filled: usize,
     hub: Arc<Hub>,
 }
 
-impl Block {
-    /// What has come.
-    pub fn filled(&self) -> &[u8] {
-        &self.bytes[..self.filled]
-    }
-
-    /// Where the next bytes belong: at most `most` of them.
-    pub fn room(&mut self, most: usize) -> &mut [u8] {
-        let end = self.bytes.len().min(self.filled.saturating_add(most));
-        &mut self.bytes[self.filled..end]
-    }
-
-    /// So many bytes were written into [`Self::room`].
-    pub fn fill(&mut self, count: usize) {
-        self.filled = self.bytes.len().min(self.filled + count);
-    }
-
-    /// Adds a copy of those bytes; what goes beyond the block is an error of the caller and left out.
-    pub fn append(&mut self, bytes: &[u8]) {
-        let room = self.room(bytes.len());
-        let count = room.len();
-        room.copy_from_slice(&bytes[..count]);
-        self.fill(count);
-    }
+enum Place {
+    Pipes(Pipes),
+    /// All of it is initialized, so that the kernel may write anywhere.
+    Memory(Vec<u8>),
 }
 
+impl Block {
+    /// Receives at most `most` bytes of the body; 0 when the client has closed. `NOMEM`: it must go to a file.
+    pub fn receive(&mut self, socket: impl AsFd, most: usize) -> Result<usize, Errno> {
+        if let Place::Pipes(pipes) = &mut self.place {
+            if let Some(count) = pipes.receive(&socket, most, &self.hub.large_bodies)? {
+                self.filled += count;
+                return Ok(count);
+            }
+            self.move_to_memory()?;
+        }
+        let Place::Memory(bytes) = &mut self.place else { return Err(Errno::NOMEM) };
+        let end = self.length.min(self.filled.saturating_add(most));
+        let (_, count) = recv(&socket, &mut bytes[self.filled..end], RecvFlags::empty())?;
+        self.filled += count;
+        Ok(count)
+    }
+
+    /// Many small pieces would fill too many pipes.
+    fn move_to_memory(&mut self) -> Result<(), Errno> {
+        let mut bytes = self.hub.large_bodies.lend_block(self.length).ok_or(Errno::NOMEM)?;
+        let mut position = 0;
+        while position < self.filled {
+            let count = self.read_at(position as u64, &mut bytes[position..self.filled])?;
+            if count == 0 {
+                return Err(Errno::IO);
+            }
+            position += count;
+        }
+        self.put(Place::Memory(bytes));
+        Ok(())
+    }
+
+    /// Copies bytes from `position` on, where the last call has ended.
+    fn read_at(&mut self, position: u64, target: &mut [u8]) -> Result<usize, Errno> {
+        match &mut self.place {
+            Place::Pipes(pipes) => pipes.read_at(position, target),
+            Place::Memory(bytes) => Ok(copy(&bytes[..self.filled], position, target)),
+        }
+    }
+
+    fn in_memory(&self) -> Option<&[u8]> {
+        match &self.place {
+            Place::Pipes(_) => None,
+            Place::Memory(bytes) => Some(&bytes[..self.filled]),
+        }
+    }
+
+    /// Gives what it was in back.
+    fn put(&mut self, place: Place) {
+        match std::mem::replace(&mut self.place, place) {
+            Place::Pipes(pipes) => {
+                let lent = pipes.count();
+                self.hub.large_bodies.take_pipes_back(pipes.into_empty(), lent);
+            }
+            Place::Memory(bytes) => self.hub.large_bodies.take_block_back(bytes),
+        }
+    }
+}
 impl Drop for Block {
     fn drop(&mut self) {
-        self.hub.large_bodies.take_back(std::mem::take(&mut self.bytes));
+        self.put(Place::Memory(Vec::new()));
+        self.hub.large_bodies.take_back(self.length);
         // Another body may be waiting for it.
         self.hub.wake();
     }
@@ -92,7 +135,7 @@ impl Drop for Block {
 
 impl std::fmt::Debug for Block {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "a block with {} of {} bytes", self.filled, self.bytes.len())
+        write!(formatter, "{} of {} bytes", self.filled, self.length)
     }
 }
 
@@ -106,9 +149,8 @@ impl Body {
                 held.try_reserve(bytes.len()).map_err(|_| io::ErrorKind::OutOfMemory)?;
                 held.extend_from_slice(bytes);
             }
-            Body::Large(block) => block.append(bytes),
             Body::File(spooled) => spooled.append(bytes)?,
-            Body::Empty | Body::Memory(_) => {
+            Body::Empty | Body::Memory(_) | Body::Large(_) => {
                 self.move_to_file(directory)?;
                 return self.append(bytes, in_memory, directory);
             }
@@ -122,7 +164,15 @@ impl Body {
         match std::mem::take(self) {
             Body::Empty => {}
             Body::Memory(held) => spooled.unwritten = held,
-            Body::Large(block) => spooled.append(block.filled())?,
+            Body::Large(mut block) => {
+                let mut part = vec![0; WRITE];
+                let mut position = 0;
+                while position < block.filled {
+                    let count = block.read_at(position as u64, &mut part)?;
+                    spooled.append(&part[..count])?;
+                    position += count;
+                }
+            }
             file @ Body::File(_) => {
                 *self = file;
                 return Ok(());
@@ -132,14 +182,15 @@ impl Body {
         Ok(())
     }
 
-    /// Moves it into a block with room for `length` bytes in all. False when there is none now.
+    /// Moves it to where a large body of `length` bytes in all comes fast. False when there is no room now.
     pub fn move_to_block(&mut self, length: u64, hub: &Arc<Hub>) -> bool {
-        let Some(bytes) = usize::try_from(length).ok().and_then(|length| hub.large_bodies.lend(length)) else {
+        let Ok(length) = usize::try_from(length) else { return false };
+        if !hub.large_bodies.lend(length) {
             return false;
-        };
-        let mut block = Block { bytes, filled: 0, hub: hub.clone() };
-        block.append(self.in_memory().unwrap_or_default());
-        *self = Body::Large(block);
+        }
+        let held = if let Body::Memory(held) = std::mem::take(self) { held } else { Vec::new() };
+        let filled = held.len();
+        *self = Body::Large(Block { place: Place::Pipes(Pipes::new(held)), length, filled, hub: hub.clone() });
         true
     }
 
@@ -148,7 +199,7 @@ impl Body {
         match self {
             Body::Empty => Some(&[]),
             Body::Memory(held) => Some(held),
-            Body::Large(block) => Some(block.filled()),
+            Body::Large(block) => block.in_memory(),
             Body::File(_) => None,
         }
     }
@@ -166,18 +217,33 @@ impl Body {
     pub fn len(&self) -> u64 {
         match self {
             Body::File(spooled) => spooled.written + spooled.unwritten.len() as u64,
-            body => body.in_memory().map_or(0, |held| held.len() as u64),
+            Body::Large(block) => block.filled as u64,
+            Body::Memory(held) => held.len() as u64,
+            Body::Empty => 0,
         }
     }
 
-    /// Copies bytes from `position` on into `target`; how many, 0 at the end.
-    pub fn read_at(&self, position: u64, target: &mut [u8]) -> io::Result<usize> {
-        if let Body::File(spooled) = self {
-            return Ok(pread(&spooled.file, target, position)?);
+    /// Copies bytes from `position` on, where the last call has ended, into `target`; how many, 0 at the end.
+    pub fn read_at(&mut self, position: u64, target: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Body::Large(block) => Ok(block.read_at(position, target)?),
+            body => body.peek_at(position, target),
         }
-        let rest = self.in_memory().unwrap_or_default().get(position as usize..).unwrap_or_default();
-        let count = rest.len().min(target.len());
-        target[..count].copy_from_slice(&rest[..count]);
-        Ok(count)
     }
+
+    /// The same, from `position` on or behind it, without taking anything out.
+    pub fn peek_at(&mut self, position: u64, target: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Body::File(spooled) => Ok(pread(&spooled.file, target, position)?),
+            Body::Large(Block { place: Place::Pipes(pipes), .. }) => Ok(pipes.peek_at(position, target)?),
+            body => Ok(copy(body.in_memory().unwrap_or_default(), position, target)),
+        }
+    }
+}
+
+fn copy(bytes: &[u8], position: u64, target: &mut [u8]) -> usize {
+    let rest = usize::try_from(position).ok().and_then(|position| bytes.get(position..)).unwrap_or_default();
+    let count = rest.len().min(target.len());
+    target[..count].copy_from_slice(&rest[..count]);
+    count
 }

@@ -66,7 +66,7 @@ impl Input {
             while !target.is_empty() {
                 let read = body.read_at(position, target)?;
                 if read == 0 {
-                    return Err(PyOSError::new_err("the temporary file of the request body became shorter"));
+                    return Err(PyOSError::new_err("the request body has become shorter"));
                 }
                 position += read as u64;
                 target = &mut target[read..];
@@ -76,15 +76,14 @@ impl Input {
     }
 
     /// Bytes up to and with the next newline, `size` at the most.
-    fn line_length(&self, py: Python<'_>, size: Option<i64>) -> PyResult<usize> {
-        let (body, position) = match &self.source {
-            Source::Whole { body, position } => (body, *position),
-            Source::Stream(stream) => {
-                let most = size.and_then(|size| usize::try_from(size).ok()).unwrap_or(usize::MAX);
-                return Ok(py.detach(|| streamed_line_length(stream, most))?);
-            }
-        };
+    fn line_length(&mut self, py: Python<'_>, size: Option<i64>) -> PyResult<usize> {
+        if let Source::Stream(stream) = &self.source {
+            let most = size.and_then(|size| usize::try_from(size).ok()).unwrap_or(usize::MAX);
+            return Ok(py.detach(|| streamed_line_length(stream, most))?);
+        }
         let most = self.available(py, size)?;
+        let Source::Whole { body, position } = &mut self.source else { return Ok(0) };
+        let position = *position;
         if let Some(held) = body.in_memory() {
             let begin = position as usize;
             let rest = &held[begin..begin + most];
@@ -94,7 +93,7 @@ impl Input {
         let mut part = vec![0; LINE_STEP];
         while length < most {
             let wanted = LINE_STEP.min(most - length);
-            let read = body.read_at(position + length as u64, &mut part[..wanted])?;
+            let read = body.peek_at(position + length as u64, &mut part[..wanted])?;
             if read == 0 {
                 break;
             }

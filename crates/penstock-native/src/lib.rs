@@ -20,6 +20,7 @@ mod letter;
 mod lifecycle;
 mod options;
 mod output;
+mod pipes;
 mod post;
 mod python_bytes;
 mod queue;

@@ -120,17 +120,20 @@ impl EventLoop {
         }
         let Body::Large(block) = &mut request.body else { return Large::No };
         let most = usize::try_from(left).unwrap_or(usize::MAX).min(LARGE_RECEIVE);
-        let count = match recv(&connection.wire.socket, block.room(most), RecvFlags::empty()) {
-            Ok((_, 0)) => return Large::Ended,
-            Ok((_, count)) => count,
+        let count = match block.receive(&connection.wire.socket, most) {
+            Ok(0) => return Large::Ended,
+            Ok(count) => count,
             Err(Errno::AGAIN) => {
                 connection.readable = false;
                 return Large::Received;
             }
             Err(Errno::INTR) => return Large::Received,
+            Err(Errno::NOMEM) => {
+                connection.spools = true;
+                return if request.body.move_to_file(&settings.temp_dir).is_ok() { Large::No } else { Large::Ended };
+            }
             Err(_) => return Large::Ended,
         };
-        block.fill(count);
         connection.decoder.skip(count as u64);
         connection.deadline = self.now + settings.body_timeout;
         self.hub.scoreboard.add(Counter::BytesIn, count as u64);
