@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test lint format bench docs fuzz clean system-packages
+.PHONY: help run test neighbours lint format bench docs fuzz clean system-packages
 
 VENV := $(CURDIR)/.venv
 EXAMPLE := examples/library
@@ -28,11 +28,13 @@ run: .venv/package $(EXAMPLE)/var/loaded  ## Build, and serve the example projec
 	cd $(EXAMPLE) && DJANGO_DEBUG=0 exec $(VENV)/bin/penstock serve --bind $(BIND)
 
 # LD_LIBRARY_PATH: cargo's tests are linked to Python's library, which need not be where the system looks.
-test: .venv/package system-packages  ## Build, and run every test of Rust and Python
+test: .venv/package .venv/neighbours/made system-packages  ## Build, and run every test of Rust and Python
 	export LD_LIBRARY_PATH="$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))')"; \
 	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace && cargo test --workspace --doc; \
 	else cargo test --workspace; fi
 	$(VENV)/bin/pytest
+
+neighbours: .venv/neighbours/made  ## Make environments with another Django, and another Python, for tests of sites
 
 lint: .venv/package  ## Check format, style, types, and that generated files are fresh
 	$(VENV)/bin/ruff check
@@ -109,6 +111,10 @@ system-packages:  ## Install what some tests and benchmarks need: wrk, nginx, ch
 	  printf '%s\n' "error: Penstock needs cargo 1.85 or later; found: $$(cargo --version)" "" \
 	    "hint: install Rust with rustup (https://rustup.rs)"; exit 1; }
 	$(VENV)/bin/maturin develop --release --uv
+	@touch $@
+
+.venv/neighbours/made: .venv/package tests/sites/neighbours.py
+	$(VENV)/bin/python tests/sites/neighbours.py
 	@touch $@
 
 # Once: what was changed by hand is kept.
