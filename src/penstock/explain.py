@@ -5,6 +5,7 @@ from typing import Any
 
 from penstock import capacity
 from penstock.app import find
+from penstock.cgroups import own_ground
 from penstock.config import Config
 from penstock.errors import PenstockError
 from penstock.settings import LAYERED, TABLE
@@ -65,7 +66,9 @@ def describe(config: Config, environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def meaning(name: str, config: Config) -> str:
-    """What "auto" comes to on this machine."""
+    """What a value comes to on this machine: "auto", and what the system may not have."""
+    if name == "site_memory" and config.site_memory and (problem := own_ground().problem):
+        return f" (for each process: {problem})"
     if config.values[name].value != "auto":
         return ""
     if name == "workers":

@@ -893,6 +893,16 @@ TABLE = (
         "With on_demand: stops the site when nobody has asked for it for so long; 0s: never",
         reloads=False,
     ),
+    Setting(
+        SITES,
+        "site_memory",
+        Size(0, 2**50),
+        "0B",
+        "Memory that all processes of the site may use together (memory.max of cgroup v2); 0B: as the system has it",
+        why="At the limit the kernel kills a process of the site, and no other's. Where no cgroup is delegated, the "
+        "log says so, and it is the limit_memory of a site without one.",
+        reloads=False,
+    ),
 )
 
 BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in TABLE}

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from penstock import cgroups
+from penstock.cgroups import Ground
 from penstock.config import load
 from penstock.errors import ConfigurationError
 from penstock.privileges import Identity
@@ -86,6 +88,39 @@ def test_a_directory_that_is_not_there_is_named(world, tmp_path):
 def test_a_limit_that_the_system_refuses_is_named(world):
     with pytest.raises(ConfigurationError, match="refuses limit_files"):
         start_in_world(world(limit_files=str(2**30)), ["-c", ""], [])
+
+
+def with_memory(tmp_path, text):
+    """The world of a site that may use 4 GiB in all."""
+    tmp_path.joinpath("penstock.toml").write_text(f'[sites.shop]\nhosts = ["shop"]\nsite_memory = "4GiB"\n{text}')
+    return world_of(load({"site": "shop"}, os.environ, str(tmp_path)), {})
+
+
+def test_where_no_cgroup_is_delegated_each_process_has_the_limit_and_the_log_says_so(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(cgroups, "own_ground", lambda: Ground("", "/unit has no memory controller"))
+    world = with_memory(tmp_path, "")
+    assert (world.group, world.limits.memory) == ("", 2**32)
+    told = "site_memory of the site shop: /unit has no memory controller; each process may have 4GiB instead"
+    assert told in capfd.readouterr().err
+    # The site's own limit for each process stays what it is.
+    assert with_memory(tmp_path, 'limit_memory = "3GiB"').limits.memory == 3 * 2**30
+
+
+def test_where_groups_can_be_made_a_process_of_the_site_joins_the_one_of_its_site(tmp_path, monkeypatch):
+    ground = tmp_path / "unit"
+    ground.joinpath("penstock").mkdir(parents=True)
+    monkeypatch.setattr(cgroups, "own_ground", lambda: Ground(str(ground)))
+    world = with_memory(tmp_path, "")
+    assert (world.group, world.limits.memory) == (f"{ground}/site-shop", 0)
+    assert ground.joinpath("site-shop/memory.max").read_text() == str(2**32)
+    report(world)
+    assert ground.joinpath("site-shop/cgroup.procs").read_text() == "0"
+
+
+def test_a_group_that_the_system_refuses_is_said_and_each_process_has_the_limit(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(cgroups, "own_ground", lambda: Ground(str(tmp_path / "penstock.toml")))
+    assert with_memory(tmp_path, "").limits.memory == 2**32
+    assert "Not a directory; each process may have 4GiB instead" in capfd.readouterr().err
 
 
 def test_an_interpreter_with_another_penstock_is_refused(world, tmp_path):

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from penstock.cgroups import Ground
 from penstock.cli import main, working_directory
 from penstock.settings import LAYERED
 
@@ -125,3 +126,11 @@ def test_the_working_directory_keeps_the_name_of_a_link_that_leads_to_it(tmp_pat
     for stale in ("/", "current", str(tmp_path / "gone")):
         monkeypatch.setenv("PWD", stale)
         assert working_directory() == str(tmp_path / "release")
+
+
+def test_explain_says_where_memory_of_a_whole_site_becomes_memory_of_each_process(tmp_path, monkeypatch, capsys):
+    (tmp_path / "penstock.toml").write_text('[sites.shop]\nhosts = ["shop"]\nsite_memory = "1GiB"\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("penstock.explain.own_ground", lambda: Ground("", "/unit has no memory controller"))
+    assert main(["explain", "--site", "shop"]) == 0
+    assert "1GiB (for each process: /unit has no memory controller)" in capsys.readouterr().out

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, NoReturn
 
+from penstock import cgroups, log
 from penstock._native import version
 from penstock.config import DJANGO_ENV, Config
 from penstock.errors import ConfigurationError, PenstockError, from_message
@@ -18,6 +19,7 @@ from penstock.interpreter import ask, environment_root, python_of
 from penstock.privileges import Identity, become, give_logs, identity_of
 from penstock.process_limits import ProcessLimits, process_limits_of
 from penstock.processes import INHERITED, signals_blocked
+from penstock.settings import BY_NAME
 
 # What every site gets of our variables: where programs and certificates are, how people write and count time here,
 # what is said of all sites (PENSTOCK_…). All else could be a secret, or another site's: DJANGO_SETTINGS_MODULE is.
@@ -42,6 +44,7 @@ class World(NamedTuple):
     umask: str
     environment: Mapping[str, str]
     limits: ProcessLimits
+    group: str  # the directory of its cgroup; "" for that of the parent
     reads: Collection[str]  # files that the site has to read before all else
     writes: Collection[str]  # log files, which root makes for it
 
@@ -51,6 +54,11 @@ def world_of(config: Config, environment: Mapping[str, str]) -> World:
     identity = identity_of(config)
     python = python_of(config)
     limits = process_limits_of(config)._replace(core_dumps=identity is None)
+    group, problem = group_of(config)
+    if problem:
+        limits = limits._replace(memory=limits.memory or config.site_memory)
+        shown = BY_NAME["limit_memory"].kind.show(limits.memory)
+        log.warning(f"site_memory of the site {config.site}: {problem}; each process may have {shown} instead")
     return World(
         python=python or sys.executable,
         origin=config.origin("python" if config.python else "venv") if python else "Penstock's own",
@@ -59,9 +67,23 @@ def world_of(config: Config, environment: Mapping[str, str]) -> World:
         umask=config.umask,
         environment=variables(os.environ, identity, python, config.directory) | dict(environment),
         limits=limits,
+        group=group,
         reads=[config.file] if config.file else [],
         writes=[config.error_log, config.access_log],
     )
+
+
+def group_of(config: Config) -> tuple[str, str]:
+    """The directory of the site's cgroup, if it wants one; or why there is none."""
+    if not config.site_memory:
+        return "", ""
+    ground = cgroups.own_ground()
+    if ground.problem:
+        return "", ground.problem
+    try:
+        return cgroups.make_group(ground, config.site, config.site_memory), ""
+    except OSError as error:
+        return "", f"{error.filename or ground.directory}: {error.strerror}"
 
 
 def variables(real: Mapping[str, str], identity: Identity | None, python: str, directory: str) -> dict[str, str]:
@@ -142,6 +164,8 @@ def enter(world: World, pass_fds: Sequence[int]) -> None:
     os.setsid()  # no terminal of ours: a site could type into it
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
     world.limits.apply()
+    if world.group:
+        cgroups.join(world.group)  # only who may write to the parent's group can move into it: not the site's user
     if world.identity:
         become(world.identity)
     if world.umask:
