@@ -19,7 +19,7 @@ from pathlib import Path
 
 from loads import CONNECTIONS, LoadError, Wrk, post, wrk
 from processes import LOAD_CPUS, SERVER_CPUS, busy_seconds, cpu_seconds, memory_bytes, peak_memory, start_on
-from servers import HERE, SERVERS, Running, Server, Setup
+from servers import APPS, HERE, SERVERS, Running, Server, Setup
 
 MIB = 1024 * 1024
 Sample = dict[str, float]
@@ -139,8 +139,8 @@ def in_process(app: str, options: Options) -> Sample:
     process = start_on(
         SERVER_CPUS,
         [sys.executable, str(HERE / "in_process.py"), app, str(options.seconds)],
-        cwd=HERE / "apps",
-        env={**os.environ, "PYTHONPATH": str(HERE / "apps")},
+        cwd=APPS,
+        env={**os.environ, "PYTHONPATH": str(APPS)},
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -317,6 +317,31 @@ def at_rest(server: Server, _options: Options) -> Sample:
     return sample
 
 
+IDLE_SITES, RUNNING_SITES = 100, 20
+SITE = """
+[sites.s{number}]
+app = "django_minimal:application"
+chdir = "{apps}"
+hosts = ["s{number}.test"]
+on_demand = true
+"""
+
+
+def many_sites(server: Server, options: Options) -> Sample:
+    """What all processes of many sites have: of those that nobody asks for, and of those that have answered."""
+    sample = {}
+    file = options.scratch / "sites.toml"
+    for kind, count in (("idle", IDLE_SITES), ("running", RUNNING_SITES)):
+        file.write_text("".join(SITE.format(number=number, apps=APPS) for number in range(count)))
+        with server.running(Setup("", arguments=("--config", str(file)))) as running:
+            if kind == "running":
+                for number in range(count):
+                    exchange(running.port, "GET", "/", host=f"s{number}.test")
+            sample[f"{kind}_mib"] = settled_memory(running.pid) / MIB
+    sample["each_mib"] = sample["running_mib"] / RUNNING_SITES
+    return sample
+
+
 TRANSFER = 50_000_000
 
 
@@ -338,10 +363,10 @@ def transfers(server: Server, _options: Options) -> Sample:
     }
 
 
-def exchange(port: int, method: str, path: str, size: int = 0) -> None:
+def exchange(port: int, method: str, path: str, size: int = 0, host: str = "127.0.0.1") -> None:
     """One request with a body of `size`, its answer read in pieces. LoadError unless it is 200."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    connection.request(method, path, b"x" * size if size else None)
+    connection.request(method, path, b"x" * size if size else None, {"Host": host})
     response = connection.getresponse()
     while response.read(65_536):
         pass

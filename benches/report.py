@@ -119,9 +119,17 @@ def page(name: str, document: dict[str, Any]) -> str:
             ),
             "",
             *(f"* {server} failed: {' '.join(why.split())}" for server, why in row["failures"].items()),
-            *(f"* {server} is left out: {why}" for server, why in row["left_out"].items()),
+            *left_out(row["left_out"]),
         ]
     return "\n".join(lines) + "\n"
+
+
+def left_out(reasons: dict[str, str]) -> list[str]:
+    """Who was not measured, with those of one reason on one line."""
+    servers: dict[str, list[str]] = {}
+    for server, why in reasons.items():
+        servers.setdefault(why, []).append(server)
+    return [f"* left out: {', '.join(names)} ({why})" for why, names in servers.items()]
 
 
 def plot(rows: dict[str, dict[str, Any]]) -> str:

@@ -33,7 +33,7 @@ class ServerError(Exception):
 class Setup:
     """What a server is asked to run, and with how much."""
 
-    app: str
+    app: str  # "" for what a configuration among the arguments names
     workers: int = 1
     threads: int = 8
     connections: int = 1000  # that it must be able to hold; some refuse more than a hundred or a thousand
@@ -60,8 +60,9 @@ class Running:
 
 def penstock(setup: Setup, port: int) -> list[str]:
     static = [f"--static=/static/={setup.static}"] if setup.static else []
+    target = [f"{setup.app}:application"] if setup.app else []
     return [
-        *(str(Path(sys.executable).with_name("penstock")), "serve", f"{setup.app}:application"),
+        *(str(Path(sys.executable).with_name("penstock")), "serve", *target),
         *("--bind", f"127.0.0.1:{port}", "--workers", str(setup.workers), "--threads", str(setup.threads), *static),
         *setup.arguments,
     ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import measurements as measure
 from servers import SERVERS, Setup
-from verdicts import Figures, Verdict, absolute, compare, number, part_of_loop
+from verdicts import OURS, Figures, Verdict, absolute, compare, number, part_of_loop
 
 PYTHON_PEERS = ("fastwsgi", "bjoern", "granian", "uwsgi", "gunicorn", "waitress")
 WITH_ROUTER = (*PYTHON_PEERS, "uwsgi-router")
@@ -119,6 +119,14 @@ def overload_verdicts(figures: Figures) -> list[Verdict]:
         absolute(f"{title}: p99 of the 503s", "at once: ≤ 0.25 s", figures, "503_p99_s", unit="s", at_most=0.25),
         absolute(f"{title}: p99 of the 200s", "bounded: ≤ 5 s", figures, "200_p99_s", unit="s", at_most=5),
         absolute(f"{title}: normal again", "within 1 s", figures, "recovery_s", unit="s", at_most=1),
+    ]
+
+
+def many_sites_verdicts(figures: Figures) -> list[Verdict]:
+    each = number(figures.get(OURS, "each_mib"), "MiB")
+    return [
+        absolute("memory of 100 resting sites", "< 100 MiB in all", figures, "idle_mib", unit="MiB", at_most=100),
+        Verdict("memory of each of 20 running sites", "reported", each, "-"),
     ]
 
 
@@ -248,6 +256,15 @@ ROWS = {
                 absolute("memory at rest, 1 worker", "≤ 45 MB", figures, "mb_1", unit="MB", at_most=45),
                 absolute("memory at rest, 4 workers", "≤ 80 MB", figures, "mb_4", unit="MB", at_most=80),
             ],
+        ),
+        Row(
+            "many-sites",
+            "memory of 100 sites on demand that rest, and of 20 running ones with the minimal Django view",
+            (),
+            measure.many_sites,
+            many_sites_verdicts,
+            dict.fromkeys(SERVERS, "has no sites that rest"),
+            most_rounds=1,
         ),
         Row(
             "growth",

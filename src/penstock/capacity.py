@@ -3,7 +3,6 @@
 import math
 import os
 import resource
-import tempfile
 from collections.abc import Iterator
 
 THREADS = 8
@@ -89,6 +88,8 @@ def max_connections(descriptors: int) -> int:
 
 def temporary_directory(chosen: str) -> str:
     """Where temporary files go: the directory that was chosen, or the system's. It may be one that cannot be used."""
+    import tempfile  # noqa: PLC0415 (nine modules that a supervisor does not need)
+
     try:
         return chosen or tempfile.gettempdir()
     except FileNotFoundError:  # on a read-only disk there is none

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from penstock import log
-from penstock.command_line import build_parser, complete
 from penstock.config import load
 from penstock.errors import ConfigurationError, PenstockError, UsageError
 
@@ -19,15 +18,9 @@ READER_LEFT = 141
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command. Returns its exit status: 0, 1 application, 2 usage or configuration, 3 cannot bind."""
-    words = complete(sys.argv[1:] if arguments is None else arguments)
     try:
-        parser = build_parser(words)
-        options = vars(parser.parse_args(words))
-        command = options.pop("command")
-        if not command:
-            parser.print_help()
-            return 2
-        status = RUN[command](options) if command in RUN else control(command, options)
+        # A site's supervisor has its options from its parent: a parser would be a megabyte of each site.
+        status = serve({}) if SITE in os.environ else run(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
         return status
     except BrokenPipeError:
@@ -38,6 +31,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         red, plain = ("\x1b[1;31m", "\x1b[0m") if log.has_colour(2) else ("", "")
         print(f"{red}error:{plain} {error}", file=sys.stderr)
         return error.exit_code
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs the command that these words say."""
+    from penstock.command_line import build_parser, complete  # noqa: PLC0415
+
+    words = complete(arguments)
+    parser = build_parser(words)
+    options = vars(parser.parse_args(words))
+    command = options.pop("command")
+    if not command:
+        parser.print_help()
+        return 2
+    return RUN[command](options) if command in RUN else control(command, options)
 
 
 def serve(options: Mapping[str, Any]) -> int:

@@ -57,7 +57,7 @@ def build_parser(words: Sequence[str]) -> Parser:
 
     The options that it gives have the command's name as `command`; None without a command.
     """
-    formatter: type[argparse.HelpFormatter] = argparse.HelpFormatter
+    formatter: Callable[..., argparse.HelpFormatter] = plain_formatter
     if not {"-h", "--help"}.isdisjoint(words) or not words:
         from rich_argparse import RichHelpFormatter  # noqa: PLC0415 (60 ms that serving does not pay)
 
@@ -90,6 +90,11 @@ def build_parser(words: Sequence[str]) -> Parser:
 
                 add_to(adding)
     return parser
+
+
+def plain_formatter(prog: str) -> argparse.HelpFormatter:
+    """Argparse makes one for each option, and without a width each would ask how wide the terminal is."""
+    return argparse.HelpFormatter(prog, width=80)
 
 
 def complete(words: Sequence[str]) -> list[str]:

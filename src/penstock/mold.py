@@ -2,6 +2,7 @@
 
 import gc
 import os
+import select
 import signal
 import sys
 import threading
@@ -18,7 +19,16 @@ from penstock.hooks import Hooks
 from penstock.hooks import load as load_hooks
 from penstock.privileges import Identity, become, check_access
 from penstock.process_limits import process_limits_of
-from penstock.processes import Channel, Forked, describe_status, give_back_memory, signals_blocked
+from penstock.processes import (
+    SETTLED,
+    Channel,
+    Forked,
+    Message,
+    describe_status,
+    forget_code,
+    give_back_memory,
+    signals_blocked,
+)
 from penstock.secrets import concealed
 from penstock.sockets import Listener
 from penstock.supervisor.limits import limits_of
@@ -103,9 +113,15 @@ class Mold:
         self.channel.send({"event": "loaded", "threads": threads} | facts)
         if threads:
             leave(0)
-        while command := self.channel.receive():
+        while command := self.next_command():
             self.fork_worker(command["number"], command["workers"])
         leave(0)
+
+    def next_command(self) -> Message | None:
+        """Waits for a command, in as little memory as there can be; None when the supervisor has gone."""
+        if not select.select([self.channel.end], [], [], SETTLED)[0]:
+            forget_code()
+        return self.channel.receive()
 
     def prepare_companions(self) -> None:
         """Tells what is to run beside this generation, and runs what comes before it. Raises PenstockError."""

@@ -1,9 +1,20 @@
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
-from penstock.processes import LARGEST_TEXT, Channel, Forked, describe_status, memory_of, play, signals_blocked
+from penstock.processes import (
+    LARGEST_TEXT,
+    Channel,
+    Forked,
+    describe_status,
+    memory_of,
+    play,
+    signals_blocked,
+    unwritten_code,
+)
 
 
 def test_messages_arrive_whole_and_in_order():
@@ -67,3 +78,48 @@ def test_an_ending_is_said_in_words(status, words):
 def test_the_memory_of_a_process_is_known_and_that_of_nobody_is_none():
     assert memory_of(os.getpid()) > 2**20
     assert memory_of(2**22 + 1) == 0
+
+
+SMAPS = """\
+7f0000000000-7f0000003000 r-xp 00001000 fe:00 12 /usr/lib/libcrypto.so.3
+Rss: 12 kB
+Anonymous: 0 kB
+7f0000003000-7f0000004000 r--p 00004000 fe:00 12 /usr/lib/libcrypto.so.3
+Anonymous: 4 kB
+7f0000004000-7f0000005000 rw-p 00005000 fe:00 12 /usr/lib/libcrypto.so.3
+Anonymous: 0 kB
+7f0000005000-7f0000006000 r--p 00000000 00:00 0
+Anonymous: 0 kB
+7f0000006000-7f0000007000 r-xp 00000000 00:00 0 [vdso]
+Anonymous: 0 kB
+7f0000007000-7f0000009000 r--p 00000000 fe:00 13 /usr/lib/a name with spaces.so
+Anonymous: 0 kB
+7f0000009000-7f000000a000 r--s 00000000 fe:00 14 /srv/data
+Anonymous: 0 kB
+7f000000a000-7f000000c000 r--p 00000000 fe:00 15 /usr/lib/locale/C.utf8/LC_CTYPE
+Anonymous: 0 kB
+VmFlags: rd mr mw me
+"""
+FORGETTING = """\
+import hashlib, ssl
+from penstock.processes import forget_code
+
+def resident():
+    with open("/proc/self/smaps_rollup") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("Rss:"))
+
+before = hashlib.sha256(b"x").hexdigest(), resident()
+forget_code()
+after = resident()
+assert hashlib.sha256(b"x").hexdigest() == before[0]
+print(before[1] - after)
+"""
+
+
+def test_only_private_pages_of_files_that_are_as_the_file_has_them_count_as_unwritten():
+    assert list(unwritten_code(SMAPS.splitlines())) == [(0x7F0000000000, 0x3000), (0x7F000000A000, 0x2000)]
+
+
+def test_a_process_that_forgets_code_is_smaller_and_can_do_what_it_could():
+    done = subprocess.run([sys.executable, "-c", FORGETTING], capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 512, "KiB; OpenSSL's share alone is three megabytes"

@@ -20,11 +20,13 @@ from penstock.errors import ConfigurationError, PenstockError, from_message
 from penstock.privileges import Identity, give_logs, identity_of
 from penstock.processes import (
     INHERITED,
+    SETTLED,
     Channel,
     Forked,
     Message,
     become_subreaper,
     describe_status,
+    forget_code,
     give_back_memory,
     memory_of,
     signals_blocked,
@@ -148,6 +150,7 @@ class Supervisor(Loop):
         # What reading the command line has left behind is a megabyte, and each process from here on would have it.
         gc.collect()
         give_back_memory()
+        self.call_at(time.monotonic() + SETTLED, forget_code)
         self.scoreboard = Scoreboard(self.slots, self.threads)
         # Held open by the supervisor alone: when it ends, however it ends, the kernel tells the workers.
         self.lifeline, self.life = os.pipe()
