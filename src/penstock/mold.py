@@ -119,7 +119,9 @@ class Mold:
 
     def next_command(self) -> Message | None:
         """Waits for a command, in as little memory as there can be; None when the supervisor has gone."""
-        if not select.select([self.channel.end], [], [], SETTLED)[0]:
+        poll = select.poll()
+        poll.register(self.channel.end, select.POLLIN)
+        if not poll.poll(SETTLED * 1000):
             forget_code()
         return self.channel.receive()
 

@@ -119,10 +119,13 @@ def forget_code() -> None:
     For a process that has begun, and waits from now on: dynamic linking alone touches three megabytes of OpenSSL. It
     takes 10 ms, which no start should pay. See madvise(2).
     """
+    try:
+        with open("/proc/self/smaps") as smaps:
+            code = list(unwritten_code(smaps))
+    except OSError:  # a kernel need not have it
+        return
     madvise, dont_need = ctypes.CDLL(None).madvise, 4
     madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-    with open("/proc/self/smaps") as smaps:
-        code = list(unwritten_code(smaps))
     for start, size in code:
         madvise(start, size, dont_need)
 
