@@ -1,6 +1,6 @@
 """Two virtual environments beside this one, for sites that differ: "same", this Python with another Django, and
 "other", another Python with that Django and an engine of its own. `make neighbours` makes them; the checkout is used
-in place in both. Refuses nothing: where there is only one Python, tests of two are skipped and say so.
+in place in both. Where there is only one Python, tests of two are skipped and say so. Refuses a named one that is missing.
 """
 
 import os
@@ -28,7 +28,10 @@ ASKED = "import sys; print(*sys.version_info[:2])"
 
 def candidates() -> Iterator[str]:
     """Interpreters that may be there: those that are named, in the path, and of pyenv."""
-    yield from filter(None, os.environ.get(PYTHONS, "").split(os.pathsep))
+    for named in filter(None, os.environ.get(PYTHONS, "").split(os.pathsep)):
+        if not shutil.which(named):
+            sys.exit(f"error: {PYTHONS} names {named}, which is no program")
+        yield named
     for minor in range(OLDEST[1], NEWEST[1] + 1):
         yield from filter(None, [shutil.which(f"python3.{minor}")])
     root = os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv")
