@@ -1,6 +1,7 @@
 """Two virtual environments beside this one, for sites that differ: "same", this Python with another Django, and
 "other", another Python with that Django and an engine of its own. `make neighbours` makes them; the checkout is used
-in place in both. Where there is only one Python, tests of two are skipped and say so. Refuses a named one that is missing.
+in place in both. Where there is only one Python, tests of two are skipped and say so. Refuses one that is named and is
+not there.
 """
 
 import os
