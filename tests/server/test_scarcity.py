@@ -89,3 +89,18 @@ def test_a_reader_in_time_does_not_notice_that_there_is_no_disk(start):
     engine = start(APP, response_memory=100_000_000)
     engine.temp_dir.rmdir()
     assert len(engine.get("/much").body) == 30_000_000
+
+
+def test_write_waits_for_its_reader_when_there_is_no_disk(start):
+    engine = start("answers", response_memory=1000)
+    engine.temp_dir.rmdir()
+    with engine.connect() as client:
+        client.send_request("/written_much")
+        head = client.head()
+        for _ in range(50):
+            assert engine.get("/one").body == b"hello"
+        assert engine.tester.unheard() == []
+        assert head["Transfer-Encoding"] == "chunked"
+        assert b"".join(iter(client.chunk, b"")) == b"x" * 30_000_000
+        engine.tester.hears("written")
+    assert "threads wait for slow readers" in engine.logged()
