@@ -264,8 +264,11 @@ impl EventLoop {
         }
         let mut held = std::mem::take(&mut self.held);
         for slot in held.drain(..) {
-            if let Some(connection) = self.take(slot) {
-                self.send(connection);
+            // Another connection may have the place by now, or the response may have left with an event of its own.
+            match self.take(slot) {
+                Some(connection) if connection.phase == Phase::Sending => self.send(connection),
+                Some(connection) => self.put_back(connection),
+                None => {}
             }
         }
         if self.held.is_empty() {

@@ -163,7 +163,7 @@ impl EventLoop {
             let began = watched.began();
             if overdue.stage == Stage::Late {
                 hub.scoreboard.add(Counter::TimedOut, 1);
-                self.cut_off(overdue.connection);
+                self.cut_off(overdue.connection, || watched.is_in(overdue.connection, began));
             }
             if !hub.report_late(Late { thread, overdue, began }) && !self.is_deaf {
                 self.give_up_on_python();
@@ -184,7 +184,8 @@ impl EventLoop {
         }
         let Some(wire) = entry.wire.clone() else { return false };
         let output = wire.output();
-        if !output.has_begun || !output.is_empty() {
+        // A call that was cut off has been asked to stop already.
+        if !output.has_begun || output.is_cut || !output.is_empty() {
             return false;
         }
         if entry.sent_at_end.replace(output.total_sent) != Some(output.total_sent) {
@@ -196,11 +197,15 @@ impl EventLoop {
     }
 
     /// Answers in the place of a call that is late: 504, or an end when the response has begun.
-    pub(super) fn cut_off(&mut self, id: u64) {
+    fn cut_off(&mut self, id: u64, is_still_in: impl Fn() -> bool) {
         let (slot, generation) = (id as u32, (id >> 32) as u32);
         let Some(entry) = self.slots.get(slot as usize).filter(|entry| entry.generation == generation) else { return };
         let Some(wire) = entry.wire.clone() else { return };
         let mut output = wire.output();
+        // Asked while the output is locked: a call that has come to its end after all is answered by its own thread.
+        if !is_still_in() {
+            return;
+        }
         let was_begun = std::mem::replace(&mut output.is_cut, true) || output.has_begun;
         if !was_begun {
             let turn = Turn { version: Version::Http11, head_only: false, keep_alive: false };
