@@ -1,5 +1,8 @@
 """No descriptors, no room on the disk, no threads: that request gets 503, the others go on, and the worker lives."""
 
+import resource
+from pathlib import Path
+
 import pytest
 
 APP = "scarce"
@@ -104,3 +107,24 @@ def test_write_waits_for_its_reader_when_there_is_no_disk(start):
         assert b"".join(iter(client.chunk, b"")) == b"x" * 30_000_000
         engine.tester.hears("written")
     assert "threads wait for slow readers" in engine.logged()
+
+
+def test_a_worker_that_can_start_no_more_threads_goes_on_with_those_that_it_has(start):
+    engine = start("waits", threads=4, health_path="/health")
+    with engine.connect() as first, engine.connect() as second:
+        first.send_request("/held")
+        held = engine.tester.hears("/held")
+        # Another thread has the loop now; for the stack of a third one there is no room.
+        assert engine.get("/fast").body == b"/fast"
+        size = int(Path(f"/proc/{engine.process.pid}/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.prlimit(engine.process.pid, resource.RLIMIT_AS, (size + 6_000_000, size + 6_000_000))
+        for _ in range(6):
+            second.send_request("/held")
+            other = engine.tester.hears("/held")
+            # Both threads wait: this needs none.
+            assert engine.get("/health").status == 200
+            other.release()
+            assert second.response().body == b"/held"
+        held.release()
+        assert first.response().body == b"/held"
+    assert engine.stop()["threads_started"] == 2
