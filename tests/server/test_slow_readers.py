@@ -116,3 +116,16 @@ def test_each_piece_begins_the_time_anew_although_the_reader_is_behind(start):
                 assert idle.response().status == 408
             held.release()
         assert sum(len(chunk) for chunk in iter(client.chunk, b"")) == 80_000_000
+
+
+def test_pipelined_requests_for_large_files_are_answered_in_order_and_others_in_between(start, tmp_path):
+    for number in range(10):
+        (tmp_path / str(number)).write_bytes(bytes([48 + number]) * 100_000)
+    mount = {"prefix": "/static/", "roots": [str(tmp_path)], "max_age": 0, "immutable": "never", "fall_through": False}
+    engine = start("answers", threads=1, static=[mount])
+    with engine.connect() as client:
+        for number in range(100):
+            client.send_request(f"/static/{number % 10}")
+        assert engine.get("/one").body == b"hello"
+        for number in range(100):
+            assert client.response().body == bytes([48 + number % 10]) * 100_000

@@ -100,6 +100,8 @@ pub struct EventLoop {
     ready: Queue<Job>,
     /// Slots whose response is complete and waits to leave with the others of its batch.
     held: Vec<u32>,
+    /// A large response is leaving at once.
+    sends_large: bool,
     /// Connections whose large body waits for memory, and since when.
     hungry: VecDeque<(u64, Instant)>,
     /// Slots that have more to do although no event will say so.
@@ -143,6 +145,7 @@ impl EventLoop {
             free: Vec::new(),
             open: 0,
             held: Vec::with_capacity(MOST_HELD),
+            sends_large: false,
             hungry: VecDeque::new(),
             again: Vec::new(),
             scratch: vec![0; SCRATCH],
@@ -245,8 +248,12 @@ impl EventLoop {
         let is_large = request.body_sent > LARGE;
         self.recycle(request);
         self.begin_sending(&mut connection);
-        if is_large {
-            return self.send(connection);
+        // One that is made of a request right behind another one waits its turn: as many as a client pipelines would
+        // otherwise be sent inside each other, and everybody else would wait for all of them.
+        if is_large && !std::mem::replace(&mut self.sends_large, true) {
+            self.send(connection);
+            self.sends_large = false;
+            return;
         }
         self.held.push(connection.slot);
         self.put_back(connection);

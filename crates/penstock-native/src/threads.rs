@@ -381,8 +381,9 @@ impl Crew {
                 }
                 event_loop.flush_held();
                 let next = self.term.fetch_add(1, Ordering::Release) + 1;
-                self.lend(event_loop, now, None);
+                // First, so that the warden knows of a leader or of a vacancy when he sees that the loop is free.
                 self.appoint(next);
+                self.lend(event_loop, now, None);
                 let (job, measured, _) = self.call(py, station, job, queued, now, wants_cpu);
                 self.return_job(py, job, measured, false);
                 self.serve_waiting(py, station);
