@@ -23,7 +23,6 @@ use std::collections::VecDeque;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -179,8 +178,8 @@ impl EventLoop {
             self.flush_held();
         }
         // From begin_polling() on whoever changes something wakes the loop, so what it asks now stays true.
-        let waiting = self.hub.waiting_count.load(Ordering::Relaxed);
-        self.hub.scoreboard.set(Counter::QueueLength, (self.ready.len() + waiting) as u64);
+        let waiting = self.ready.len() + self.hub.waiting_count();
+        self.hub.scoreboard.set(Counter::QueueLength, waiting as u64);
         let waits = match patience {
             Patience::None => false,
             _ if did_something => false,

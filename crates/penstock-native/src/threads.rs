@@ -414,21 +414,21 @@ impl Crew {
 
     /// A request of a waiting route while all threads but the last are waiting.
     fn postpone(&self, event_loop: &mut EventLoop, now: Instant, job: Job) {
-        let mut waiting = self.hub.waiting();
-        if waiting.admits(now) {
-            waiting.push(now, job);
-            self.hub.waiting_count.store(waiting.len(), Ordering::SeqCst);
-            drop(waiting);
-            // A thread may have finished and looked in between: then it is idle, and this one is nobody's.
-            if self.occupied.load(Ordering::SeqCst) + 1 < self.hub.settings.threads {
-                let postponed = self.hub.waiting().pop(now);
-                if let Some((_, job)) = postponed {
-                    event_loop.requeue(now, job);
-                }
+        let refused = self.hub.waiting(|waiting| {
+            if !waiting.admits(now) {
+                return Some(job);
             }
-        } else {
-            drop(waiting);
-            event_loop.reject(job);
+            waiting.push(now, job);
+            None
+        });
+        if let Some(job) = refused {
+            return event_loop.reject(job);
+        }
+        // A thread may have finished and looked in between: then it is idle, and this one is nobody's.
+        if self.occupied.load(Ordering::SeqCst) + 1 < self.hub.settings.threads {
+            if let Some((_, job)) = self.hub.waiting(|waiting| waiting.pop(now)) {
+                event_loop.requeue(now, job);
+            }
         }
     }
 
@@ -436,15 +436,13 @@ impl Crew {
     fn serve_waiting(&self, py: Python<'_>, station: &mut Station) {
         loop {
             let now = Instant::now();
-            let next = {
-                let mut waiting = self.hub.waiting();
+            let next = self.hub.waiting(|waiting| {
                 let next = waiting.pop(now);
-                self.hub.waiting_count.store(waiting.len(), Ordering::SeqCst);
                 if next.is_none() {
                     self.occupied.fetch_sub(1, Ordering::SeqCst);
                 }
                 next
-            };
+            });
             let Some((queued, job)) = next else { return };
             let (job, measured, _) = self.call(py, station, job, queued, now, true);
             self.return_job(py, job, measured, false);

@@ -9,7 +9,6 @@ use crate::scoreboard::Counter;
 use crate::unread;
 use penstock_http::{Refusal, Turn, Version};
 use rustix::net::{shutdown, Shutdown};
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// A connection that was opened or used so shortly before a stop may have a request on its way to us: it is awaited
@@ -72,8 +71,7 @@ impl EventLoop {
             self.reject(job);
         }
         let hub = self.hub.clone();
-        while let Some((_, job)) = { hub.waiting().pop(self.now) } {
-            hub.waiting_count.fetch_sub(1, Ordering::Relaxed);
+        while let Some((_, job)) = hub.waiting(|waiting| waiting.pop(self.now)) {
             self.reject(job);
         }
     }
@@ -105,8 +103,7 @@ impl EventLoop {
             self.reject(job);
         }
         let hub = self.hub.clone();
-        while let Some(job) = { hub.waiting().pop_expired(self.now) } {
-            hub.waiting_count.fetch_sub(1, Ordering::Relaxed);
+        while let Some(job) = hub.waiting(|waiting| waiting.pop_expired(self.now)) {
             self.reject(job);
         }
         self.flush_held();
