@@ -53,6 +53,15 @@ def test_a_full_disk_gives_503_to_a_body_that_needs_it_and_the_worker_lives(star
     assert engine.get("/length", method="POST", body=b"x" * 900_000).body == b"900000"
 
 
+def test_a_slow_large_body_that_finds_a_full_disk_gets_503_and_loses_no_beginning(start):
+    engine = start(APP, limits={"RLIMIT_FSIZE": 1_000_000})
+    with engine.connect() as client:
+        client.send_request("/length", "Content-Length: 5000000", method="POST")
+        client.send(b"x" * 3_000_000)
+        assert client.response().status == 503
+    assert engine.get("/length").body == b"0"
+
+
 def test_a_missing_temporary_directory_gives_503_to_a_body_that_needs_it(start):
     engine = start(APP, body_memory=1000)
     engine.temp_dir.rmdir()

@@ -8,8 +8,8 @@ use std::io;
 /// How far a line is looked for at once in a body that is in a file.
 const LINE_STEP: usize = 8 * 1024;
 
-/// Others have Python while so much or more is read from a file or a pipe, and a disk may be slow. What is less takes no longer than
-/// to get Python back beside a busy thread.
+/// Others have Python while so much or more is read from a file or a pipe, and a disk may be slow. What is less takes no
+/// longer than to get Python back beside a busy thread.
 const LARGE_READ: usize = 256 * 1024;
 
 /// Where the bytes come from.

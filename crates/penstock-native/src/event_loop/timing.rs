@@ -1,4 +1,5 @@
 //! Deadlines, and the stop.
+use super::reading::NO_ROOM;
 use super::{wire_fd, EventLoop, SWEEP_EVERY};
 use crate::body::Body;
 use crate::connection::{push_explained, status_text, Connection, Phase};
@@ -123,10 +124,15 @@ impl EventLoop {
             let Some(connection) = self.slots[index as usize].connection.as_mut() else { continue };
             let is_slow = connection.phase == Phase::Body && self.now >= connection.began + SLOW_BODY;
             let Some(request) = connection.request.as_mut().filter(|_| is_slow) else { continue };
-            // Without room on the disk it stays where it is.
-            if matches!(request.body, Body::Large(_)) && request.body.move_to_file(&self.hub.settings.temp_dir).is_ok()
-            {
-                connection.spools = true;
+            if !matches!(request.body, Body::Large(_)) {
+                continue;
+            }
+            let moved = request.body.move_to_file(&self.hub.settings.temp_dir);
+            // Without a file it stays where it is. One that was full on the way has kept a part of it, which is lost.
+            let is_lost = moved.is_err() && !matches!(request.body, Body::Large(_));
+            connection.spools |= moved.is_ok();
+            if let Some(connection) = is_lost.then(|| self.take(index)).flatten() {
+                self.refuse(connection, NO_ROOM);
             }
         }
     }
