@@ -72,6 +72,9 @@ class FrontProcess:
         """What the front is told: what an engine is, without the parts of it that are an application's."""
         return engine_options(self.config, self.listeners, []) | {
             "threads": 1,
+            # How large a body may be is for its site to say. The front reads none, also where it answers by itself.
+            "max_body": 2**64 - 1,
+            "stream_body": True,
             "protected": {},
             "guarded": [],
             "routes": self.routes,

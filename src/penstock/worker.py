@@ -108,6 +108,9 @@ def listen_to_signals(engine: "Engine | Front", graceful_timeout: float) -> int:
     for fd in (reader, writer):
         os.set_blocking(fd, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    # As Python has it. An application that has changed it would end with the first client that leaves a file unread:
+    # sendfile() cannot be told to be quiet.
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: engine.stop(graceful_timeout))
     signal.signal(signal.SIGQUIT, lambda *_: engine.stop(0))
 

@@ -217,3 +217,27 @@ class Class:
     def __iter__(self):
         self.start_response("200 OK", [])
         yield b"hello"
+
+
+def asks_late(environ, start_response):
+    """Begins to answer, and only then reads the body."""
+    start_response("200 OK", [])
+    yield b"one "
+    yield environ["wsgi.input"].read()
+
+
+def turns(environ, start_response):
+    """Megabytes of pieces, each made when the test says so."""
+    start_response("200 OK", [])
+    for _ in range(4):
+        yield b"x" * 20_000_000
+        hold("made")
+
+
+def written_much(environ, start_response):
+    """30 MB through write(), and a word to the test when all of them have been taken."""
+    write = start_response("200 OK", [])
+    for _ in range(30):
+        write(b"x" * 1_000_000)
+    tell("written")
+    return []

@@ -1,6 +1,7 @@
 """Views that wait for the test, in each way in which a view can wait. See tester.py."""
 
 import ctypes
+from threading import Thread
 
 from tester import hold, report, tell
 
@@ -63,3 +64,18 @@ def grips(environ, start_response):
     ctypes.PyDLL(None).recv(connection.fileno(), ctypes.create_string_buffer(1), 1, 0)
     connection.close()
     return answer(start_response, "gripped")
+
+
+def reads_elsewhere(environ, start_response):
+    """Answers while a thread of its own still reads the body."""
+    Thread(target=read_on, args=[environ["wsgi.input"]], daemon=True).start()
+    hold("answers")
+    return answer(start_response, environ["PATH_INFO"])
+
+
+def read_on(body):
+    tell(body.read(3).decode())
+    try:
+        body.read()
+    except OSError:
+        tell("given up")

@@ -175,3 +175,24 @@ def test_a_proxy_that_names_its_client_is_heard_once():
             assert json.loads(client.response().body)["REMOTE_ADDR"] == "203.0.113.7"
             client.send(request(host))
         assert json.loads(client.response().body)["REMOTE_ADDR"] == "203.0.113.7"
+
+
+def test_how_large_a_body_may_be_is_for_its_site_to_say():
+    with (
+        front_with(max_body="1KiB") as front,
+        front.engine("neighbours:shop", 0),
+        front.engine("neighbours:blog", 1, max_body=100),
+        front.connect() as client,
+    ):
+        client.send(request("shop.test", method="POST", body=b"x" * 5000))
+        assert len(json.loads(client.response().body)["body"]) == 5000
+        client.send(request("blog.test", method="POST", body=b"x" * 101))
+        assert client.response().status == 413
+
+
+def test_the_front_reads_no_body():
+    with front_with(health_path="/-/health") as front, front.connect() as client:
+        client.send(request("shop.test", "/-/health", "Content-Length: 1000000000000", method="POST"))
+        answer = client.response()
+        assert (answer.status, answer["Connection"]) == (200, "close")
+        assert client.rest() == b""

@@ -170,3 +170,30 @@ def test_sites_go_on_with_their_connections_when_the_front_is_killed():
         front.process.returncode = 0
         client.send(request("shop.test"))
         assert site_of(client.response()) == "shop"
+
+
+def test_an_idle_connection_that_no_front_takes_back_is_closed_without_a_word():
+    with front_with() as front, front.engine("neighbours:shop", 0) as engine, ask(front) as client:
+        assert site_of(client.response()) == "shop"
+        front.process.send_signal(signal.SIGKILL)
+        front.process.wait(PATIENCE)
+        front.process.returncode = 0
+        front.pairs[0][0].close()
+        engine.begin_stop()
+        assert client.rest() == b""
+
+
+def test_a_site_without_descriptors_leaves_connections_to_those_who_have_some():
+    with front_with() as front, front.engine("scarce", 0, limits={"RLIMIT_NOFILE": 64}), front.connect() as client:
+        client.send(request("shop.test", "/take"))
+        assert int(client.response().body) > 10
+        waiting = [ask(front, path="/length") for _ in range(5)]
+        until(front, "connections_handed", 6)
+        for _ in range(20):
+            client.send(request("shop.test", "/length"))
+            assert client.response().body == b"0"
+        client.send(request("shop.test", "/give_back"))
+        assert client.response().body == b"given back"
+        for other in waiting:
+            with other:
+                assert other.response().body == b"0"

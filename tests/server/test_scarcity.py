@@ -1,5 +1,8 @@
 """No descriptors, no room on the disk, no threads: that request gets 503, the others go on, and the worker lives."""
 
+import resource
+from pathlib import Path
+
 import pytest
 
 APP = "scarce"
@@ -50,6 +53,15 @@ def test_a_full_disk_gives_503_to_a_body_that_needs_it_and_the_worker_lives(star
     assert engine.get("/length", method="POST", body=b"x" * 900_000).body == b"900000"
 
 
+def test_a_slow_large_body_that_finds_a_full_disk_gets_503_and_loses_no_beginning(start):
+    engine = start(APP, limits={"RLIMIT_FSIZE": 1_000_000})
+    with engine.connect() as client:
+        client.send_request("/length", "Content-Length: 5000000", method="POST")
+        client.send(b"x" * 3_000_000)
+        assert client.response().status == 503
+    assert engine.get("/length").body == b"0"
+
+
 def test_a_missing_temporary_directory_gives_503_to_a_body_that_needs_it(start):
     engine = start(APP, body_memory=1000)
     engine.temp_dir.rmdir()
@@ -89,3 +101,39 @@ def test_a_reader_in_time_does_not_notice_that_there_is_no_disk(start):
     engine = start(APP, response_memory=100_000_000)
     engine.temp_dir.rmdir()
     assert len(engine.get("/much").body) == 30_000_000
+
+
+def test_write_waits_for_its_reader_when_there_is_no_disk(start):
+    engine = start("answers", response_memory=1000)
+    engine.temp_dir.rmdir()
+    with engine.connect() as client:
+        client.send_request("/written_much")
+        head = client.head()
+        for _ in range(50):
+            assert engine.get("/one").body == b"hello"
+        assert engine.tester.unheard() == []
+        assert head["Transfer-Encoding"] == "chunked"
+        assert b"".join(iter(client.chunk, b"")) == b"x" * 30_000_000
+        engine.tester.hears("written")
+    assert "threads wait for slow readers" in engine.logged()
+
+
+def test_a_worker_that_can_start_no_more_threads_goes_on_with_those_that_it_has(start):
+    engine = start("waits", threads=4, health_path="/health")
+    with engine.connect() as first, engine.connect() as second:
+        first.send_request("/held")
+        held = engine.tester.hears("/held")
+        # Another thread has the loop now; for the stack of a third one there is no room.
+        assert engine.get("/fast").body == b"/fast"
+        size = int(Path(f"/proc/{engine.process.pid}/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.prlimit(engine.process.pid, resource.RLIMIT_AS, (size + 6_000_000, size + 6_000_000))
+        for _ in range(6):
+            second.send_request("/held")
+            other = engine.tester.hears("/held")
+            # Both threads wait: this needs none.
+            assert engine.get("/health").status == 200
+            other.release()
+            assert second.response().body == b"/held"
+        held.release()
+        assert first.response().body == b"/held"
+    assert engine.stop()["threads_started"] == 2

@@ -86,3 +86,46 @@ def test_a_large_static_file_is_not_read_and_others_are_served(start, tmp_path):
         assert engine.get("/one").body == b"hello"
         assert engine.get("/static/large").body == BODY
         assert client.take_many(len(BODY)) == BODY
+
+
+def test_a_response_that_is_far_ahead_of_its_reader_takes_few_descriptors(start):
+    engine = start("closes_after_much", threads=1, response_memory=100_000)
+    with engine.connect() as client:
+        client.send_request("/many")
+        engine.tester.hears("closed")
+        assert sum(name.startswith(str(engine.temp_dir)) for name in engine.open_files()) == 1
+        assert client.response().body == BODY
+
+
+def test_what_a_reader_takes_is_counted_whoever_has_sent_it(start):
+    engine = start("answers", threads=1)
+    assert engine.get(TARGET).body == BODY
+    assert engine.stop()["bytes_out"] > len(BODY)
+
+
+def test_each_piece_begins_the_time_anew_although_the_reader_is_behind(start):
+    engine = start("answers", threads=2, timeout=3, timeout_grace=1000, head_timeout=1)
+    with engine.connect() as client:
+        client.send_request("/turns")
+        client.head()
+        for _ in range(4):
+            held = engine.tester.hears("made")
+            # A clock of the engine's own: a third of the time passes.
+            with engine.connect() as idle:
+                idle.send(b"GET")
+                assert idle.response().status == 408
+            held.release()
+        assert sum(len(chunk) for chunk in iter(client.chunk, b"")) == 80_000_000
+
+
+def test_pipelined_requests_for_large_files_are_answered_in_order_and_others_in_between(start, tmp_path):
+    for number in range(10):
+        (tmp_path / str(number)).write_bytes(bytes([48 + number]) * 100_000)
+    mount = {"prefix": "/static/", "roots": [str(tmp_path)], "max_age": 0, "immutable": "never", "fall_through": False}
+    engine = start("answers", threads=1, static=[mount])
+    with engine.connect() as client:
+        for number in range(100):
+            client.send_request(f"/static/{number % 10}")
+        assert engine.get("/one").body == b"hello"
+        for number in range(100):
+            assert client.response().body == bytes([48 + number % 10]) * 100_000

@@ -19,6 +19,27 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
+# Its response to /late waits in a file when the deadline passes, and goes on afterwards.
+ENDS_BY_SIGPIPE = """
+import signal, sys
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+hello = application
+
+def late(start_response):
+    start_response("200 OK", [])
+    yield bytes(10_000_000)
+    try:
+        while True:
+            pass
+    except BaseException:
+        print("goes on", file=sys.stderr, flush=True)
+    yield bytes(1000)
+
+def application(environ, start_response):
+    return late(start_response) if environ["PATH_INFO"] == "/late" else hello(environ, start_response)
+"""
+
+
 def test_every_worker_answers_and_everybody_leaves_with_a_term(serve):
     server = serve(workers=2)
     assert int(server.get().removeprefix("one from ")) in server.pids
@@ -47,6 +68,15 @@ def test_a_worker_that_is_killed_is_replaced(serve):
     server.wait_for(rf"worker 1 \(pid {server.pids[0]}\) was killed by SIGKILL .*; starting another in 0.1 s")
     replacement = server.wait_for_worker(1)
     assert server.get() == f"one from {replacement}"
+
+
+def test_a_worker_whose_application_wants_to_end_by_sigpipe_survives_a_client_that_is_gone(serve):
+    server = serve("--timeout", "500ms", source=hello("one") + ENDS_BY_SIGPIPE)
+    with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as client:
+        client.sendall(b"GET /late HTTP/1.1\r\nHost: x\r\n\r\n")
+        # The deadline ends the response; its next piece finds a connection to which nothing can be written.
+        server.wait_for("goes on")
+    assert server.get() == f"one from {server.pids[0]}"
 
 
 def test_workers_go_on_without_their_mold_and_get_another_when_they_need_it(serve):

@@ -278,3 +278,5 @@ def test_many_waiting_and_fast_clients_all_get_their_own_answers(start):
             for number, one in enumerate(waiting):
                 assert one.response().body == f"/held/{rounds}/{number}".encode()
                 one.socket.close()
+        assert client.ask("/fast").body == b"/fast"
+    assert engine.stop()["queue_length"] == 0

@@ -113,3 +113,36 @@ def test_a_streamed_body_is_read_as_a_whole_one_is(start):
             for way in CALLS:
                 expected = repr(results_of(io.BytesIO(body), way + AT_THE_END))
                 assert asked(engine, way + AT_THE_END, body, chunked).body.decode() == expected
+
+
+def test_a_streamed_body_that_is_asked_for_after_the_response_has_begun_puts_no_100_into_it(start):
+    engine = start("answers", stream_body=True)
+    with engine.connect() as client:
+        client.send_request("/asks_late", "Expect: 100-continue", "Content-Length: 3", method="POST")
+        assert client.head().status == 200
+        assert client.chunk() == b"one "
+        client.send(b"two")
+        assert client.chunk() == b"two"
+
+
+def test_a_thread_that_goes_on_reading_a_streamed_body_after_the_answer_makes_nobody_wait(start):
+    engine = start("waits", stream_body=True)
+    with engine.connect() as client:
+        client.send_request("/reads_elsewhere", "Content-Length: 6", method="POST")
+        client.send(b"abc")
+        held = {word.word: word for word in (engine.tester.next(), engine.tester.next())}
+        assert set(held) == {"answers", "abc"}
+        held["answers"].release()
+        assert client.response().body == b"/reads_elsewhere"
+        assert engine.get("/fast").body == b"/fast"
+        assert client.rest() == b""
+        engine.tester.hears("given up")
+
+
+def test_what_is_answered_without_the_application_says_that_a_streamed_body_ends_the_connection(start):
+    engine = start("waits", stream_body=True, health_path="/health")
+    with engine.connect() as client:
+        assert client.ask("/health", method="POST", body=b"whole").status == 200
+        client.send_request("/health", "Content-Length: 6", method="POST")
+        assert client.response()["Connection"] == "close"
+        assert client.rest() == b""

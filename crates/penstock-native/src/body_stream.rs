@@ -4,10 +4,10 @@ use crate::connection::{Connection, Wire};
 use penstock_http::{Decoder, Event, Limits, RequestHead};
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use rustix::net::{recv, RecvFlags};
+use rustix::net::{recv, shutdown, RecvFlags, Shutdown};
 use std::io;
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 /// What one receive may bring.
@@ -32,7 +32,7 @@ pub struct BodyStream {
 impl BodyStream {
     /// Takes over reading from a connection whose head has just been decoded.
     pub fn begin(connection: &mut Connection, limits: Limits, patience: Duration, owes_continue: bool) -> Self {
-        Self {
+        let mut stream = Self {
             wire: connection.wire.clone(),
             decoder: std::mem::take(&mut connection.decoder),
             input: std::mem::take(&mut connection.input),
@@ -42,11 +42,14 @@ impl BodyStream {
             owes_continue,
             is_complete: false,
             is_closed: false,
-        }
+        };
+        // What came with the head may be all of it. An error is found again by whoever reads.
+        let _ = stream.decode();
+        stream
     }
 
     /// The request is answered: the connection reads on by itself, or closes when the body was not read to its end.
-    pub fn end(&mut self, connection: &mut Connection) {
+    fn end(&mut self, connection: &mut Connection) {
         self.is_closed = true;
         // Whatever arrived meanwhile was announced while nobody listened.
         connection.readable = true;
@@ -76,8 +79,11 @@ impl BodyStream {
             }
             if std::mem::take(&mut self.owes_continue) {
                 let mut output = self.wire.output();
-                output.push_bytes(b"HTTP/1.1 100 Continue\r\n\r\n");
-                output.flush(self.wire.socket.as_fd())?;
+                // In the middle of a response it would be a part of that.
+                if !output.has_begun && !output.is_cut {
+                    output.push_bytes(b"HTTP/1.1 100 Continue\r\n\r\n");
+                    output.flush(self.wire.socket.as_fd())?;
+                }
             }
             part.resize(STEP, 0);
             match recv(&self.wire.socket, &mut part[..], RecvFlags::empty()) {
@@ -130,6 +136,18 @@ impl BodyStream {
 
 /// A stream that the connection and `wsgi.input` share.
 pub type SharedStream = Arc<Mutex<BodyStream>>;
+
+/// The request is answered. A thread that still waits for the client is told that nothing more comes.
+pub fn end(stream: &SharedStream, connection: &mut Connection) {
+    match stream.try_lock() {
+        Ok(mut stream) => stream.end(connection),
+        Err(TryLockError::Poisoned(stream)) => stream.into_inner().end(connection),
+        Err(TryLockError::WouldBlock) => {
+            connection.close = true;
+            let _ = shutdown(&connection.wire.socket, Shutdown::Read);
+        }
+    }
+}
 
 /// Locks it, also after a panic: every step leaves it complete.
 pub fn lock(stream: &SharedStream) -> MutexGuard<'_, BodyStream> {

@@ -1,7 +1,7 @@
 //! One client's connection and the request that is being read from it. Owned by the event loop while bytes are
 //! awaited, and by the thread that calls the application while a request is answered: never by both.
 use crate::body::Body;
-use crate::body_stream::{lock, SharedStream};
+use crate::body_stream::{self, SharedStream};
 use crate::output::Output;
 use penstock_http::forwarded::{Client, Trust};
 use penstock_http::uwsgi::Gateway;
@@ -214,9 +214,10 @@ impl Request {
         self.head.path.of(&self.bytes)
     }
 
-    /// Part of a streamed body has not been read: the connection cannot go on after this request.
-    pub fn has_unread_body(&self) -> bool {
-        self.stream.as_ref().is_some_and(|stream| !lock(stream).is_complete())
+    /// Part of a streamed body has not been read, or somebody reads it now: the connection ends with this request.
+    fn has_unread_body(&self) -> bool {
+        // Who reads may wait for the client: nobody else has to.
+        self.stream.as_ref().is_some_and(|stream| !stream.try_lock().is_ok_and(|stream| stream.is_complete()))
     }
 
     /// What this request says about its response.
@@ -225,7 +226,7 @@ impl Request {
             // A uwsgi peer knows no chunks: its body ends with the connection.
             version: if self.gateway.is_some() { Version::Http10 } else { self.head.version },
             head_only: self.method() == b"HEAD",
-            keep_alive: self.head.keep_alive && !close,
+            keep_alive: self.head.keep_alive && !close && !self.has_unread_body(),
         }
     }
 }
@@ -246,7 +247,7 @@ impl Job {
     /// The request is answered: the connection gets back what a streamed body has taken from it.
     pub fn end_stream(&mut self) {
         if let Some(stream) = self.request.stream.take() {
-            lock(&stream).end(&mut self.connection);
+            body_stream::end(&stream, &mut self.connection);
         }
     }
 }
@@ -280,6 +281,7 @@ pub fn push_explained(
     if !encoder.is_bodiless() {
         output.push_bytes(&body);
     }
+    output.has_begun = true;
     encoder.keep_alive()
 }
 

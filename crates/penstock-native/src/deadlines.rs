@@ -124,9 +124,12 @@ impl Watched {
         self.is_abandoned.load(Ordering::Relaxed)
     }
 
-    /// The call may take so much longer from now on. Does not help one that is late already.
+    /// The call may take so much longer from now on. Does not help one that is late already, and changes nothing for one
+    /// that may take what it needs.
     pub fn extend(&self, now: u64, by: u64) {
-        self.deadline.store(now.saturating_add(by), Ordering::Relaxed);
+        if self.deadline.load(Ordering::Relaxed) != NEVER {
+            self.deadline.store(now.saturating_add(by), Ordering::Relaxed);
+        }
     }
 
     /// A piece of the response has left: a deadline counts from there.
@@ -230,6 +233,7 @@ mod tests {
     fn without_a_timeout_nothing_is_late() {
         let watched = Watched::default();
         watched.begin(7, 0, &Patience::default());
+        watched.extend(10, 300);
         assert_eq!(watched.next_stage(u64::MAX - 1, &Patience::default()), None);
     }
 }

@@ -23,7 +23,6 @@ use std::collections::VecDeque;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -100,6 +99,8 @@ pub struct EventLoop {
     ready: Queue<Job>,
     /// Slots whose response is complete and waits to leave with the others of its batch.
     held: Vec<u32>,
+    /// A large response is leaving at once.
+    sends_large: bool,
     /// Connections whose large body waits for memory, and since when.
     hungry: VecDeque<(u64, Instant)>,
     /// Slots that have more to do although no event will say so.
@@ -143,6 +144,7 @@ impl EventLoop {
             free: Vec::new(),
             open: 0,
             held: Vec::with_capacity(MOST_HELD),
+            sends_large: false,
             hungry: VecDeque::new(),
             again: Vec::new(),
             scratch: vec![0; SCRATCH],
@@ -176,8 +178,8 @@ impl EventLoop {
             self.flush_held();
         }
         // From begin_polling() on whoever changes something wakes the loop, so what it asks now stays true.
-        let waiting = self.hub.waiting_count.load(Ordering::Relaxed);
-        self.hub.scoreboard.set(Counter::QueueLength, (self.ready.len() + waiting) as u64);
+        let waiting = self.ready.len() + self.hub.waiting_count();
+        self.hub.scoreboard.set(Counter::QueueLength, waiting as u64);
         let waits = match patience {
             Patience::None => false,
             _ if did_something => false,
@@ -245,8 +247,12 @@ impl EventLoop {
         let is_large = request.body_sent > LARGE;
         self.recycle(request);
         self.begin_sending(&mut connection);
-        if is_large {
-            return self.send(connection);
+        // One that is made of a request right behind another one waits its turn: as many as a client pipelines would
+        // otherwise be sent inside each other, and everybody else would wait for all of them.
+        if is_large && !std::mem::replace(&mut self.sends_large, true) {
+            self.send(connection);
+            self.sends_large = false;
+            return;
         }
         self.held.push(connection.slot);
         self.put_back(connection);
@@ -264,8 +270,11 @@ impl EventLoop {
         }
         let mut held = std::mem::take(&mut self.held);
         for slot in held.drain(..) {
-            if let Some(connection) = self.take(slot) {
-                self.send(connection);
+            // Another connection may have the place by now, or the response may have left with an event of its own.
+            match self.take(slot) {
+                Some(connection) if connection.phase == Phase::Sending => self.send(connection),
+                Some(connection) => self.put_back(connection),
+                None => {}
             }
         }
         if self.held.is_empty() {

@@ -1,5 +1,5 @@
 //! One request and its response while the application has them: `start_response`, `write` and early hints.
-use crate::connection::{Connection, Job, Request};
+use crate::connection::{push_plain, status_text, Connection, Job, Request, Wire};
 use crate::deadlines::Watched;
 use crate::hub::Hub;
 use crate::latin1::encode;
@@ -13,6 +13,7 @@ use pyo3::exceptions::{PyAssertionError, PyBrokenPipeError, PyRuntimeError, PyTy
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
+use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use std::borrow::Cow;
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
@@ -61,7 +62,7 @@ impl Exchange {
         headers: &Bound<'py, PyAny>,
         exc_info: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, Self>> {
-        let mut exchange = this.borrow_mut();
+        let mut exchange = this.try_borrow_mut()?;
         let loaded = exchange.loaded()?;
         match (exc_info, &loaded.state) {
             (None, State::Fresh) | (Some(_), State::Fresh | State::Started(_)) => {}
@@ -78,17 +79,22 @@ impl Exchange {
     }
 
     /// PEP 3333, "The write() callable": sends a piece at once.
-    fn __call__(&mut self, piece: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn __call__(this: &Bound<'_, Self>, piece: &Bound<'_, PyAny>) -> PyResult<()> {
         let piece = piece.cast::<PyBytes>().map_err(|_| not_bytes(piece))?;
-        if !piece.as_bytes().is_empty() {
-            self.commit(None)?;
-            let excess = self.announced()?.is_some_and(|left| left < piece.as_bytes().len() as u64);
-            self.push(piece)?;
-            self.flush()?;
-            if excess {
-                // "… or raise an error if the application tries to write() past that point"
-                return Err(PyValueError::new_err("write() went past the Content-Length that was announced"));
-            }
+        if piece.as_bytes().is_empty() {
+            return Ok(());
+        }
+        let mut exchange = this.try_borrow_mut()?;
+        exchange.commit(None)?;
+        let excess = exchange.announced()?.is_some_and(|left| left < piece.as_bytes().len() as u64);
+        let is_behind = exchange.send(piece)?;
+        drop(exchange);
+        if is_behind {
+            wait_for_reader(this)?;
+        }
+        if excess {
+            // "… or raise an error if the application tries to write() past that point"
+            return Err(PyValueError::new_err("write() went past the Content-Length that was announced"));
         }
         Ok(())
     }
@@ -215,25 +221,27 @@ impl Exchange {
         })
     }
 
+    /// Appends a piece of the body and sends what the socket takes now. True when so much waits for the reader that
+    /// [`wait_for_reader`] has to see to it.
+    pub fn send(&mut self, piece: &Bound<'_, PyBytes>) -> PyResult<bool> {
+        self.push(piece)?;
+        // Each piece of a response begins its time anew.
+        note_progress();
+        self.flush()
+    }
+
     /// Sends what the socket takes now; the rest leaves without this thread. BrokenPipeError when the client has
-    /// left. True when so much is waiting that the application must wait, too.
-    pub fn flush(&mut self) -> PyResult<bool> {
+    /// left. True as for [`Self::send`].
+    fn flush(&mut self) -> PyResult<bool> {
         let loaded = self.loaded()?;
         let mut output = loaded.job.connection.wire.output();
         match output.flush(loaded.job.connection.wire.socket.as_fd()) {
-            Ok(Flushed::Whole) => {
-                loaded.note_progress();
-                Ok(false)
-            }
-            Ok(Flushed::Partly | Flushed::Paused) => {
-                if output.held_in_memory() > loaded.hub.settings.response_memory {
-                    if let Err(error) = output.spill(&loaded.hub.settings.temp_dir) {
-                        drop(output);
-                        loaded.hub.log_full_disk(&error);
-                        return Ok(true);
-                    }
-                }
-                Ok(output.pending() > MOST_SPOOLED)
+            Ok(Flushed::Whole) => Ok(false),
+            // No event tells when to go on.
+            Ok(Flushed::Paused) => Ok(true),
+            Ok(Flushed::Partly) => {
+                let is_much = output.held_in_memory() > loaded.hub.settings.response_memory;
+                Ok(is_much || output.pending() > MOST_SPOOLED)
             }
             Err(error) => {
                 drop(output);
@@ -249,11 +257,6 @@ impl Exchange {
             loaded.job.connection.close = true;
         }
         PyBrokenPipeError::new_err(reason.to_owned())
-    }
-
-    /// The longest time in which a client may read nothing.
-    pub fn write_timeout(&mut self) -> PyResult<Duration> {
-        Ok(self.loaded()?.hub.settings.write_timeout)
     }
 
     /// The body is complete.
@@ -274,7 +277,9 @@ impl Exchange {
     /// The call has failed. False when the head had left already: then only closing tells the client.
     pub fn fail(&mut self, status: &[u8]) -> bool {
         let Some(loaded) = &mut self.loaded else { return false };
-        if loaded.job.connection.wire.output().is_cut {
+        let wire = loaded.job.connection.wire.clone();
+        let mut output = wire.output();
+        if output.is_cut {
             loaded.cut();
             return false;
         }
@@ -285,7 +290,7 @@ impl Exchange {
         }
         connection.close |= loaded.hub.stop_deadline().is_some();
         let turn = request.turn(connection.close);
-        let keep = crate::connection::push_plain(&mut connection.wire.output(), turn, status, None, &loaded.date);
+        let keep = push_plain(&mut output, turn, status, None, &loaded.date);
         connection.close |= !keep;
         request.status = 500;
         true
@@ -299,9 +304,10 @@ impl Exchange {
         self.loaded.as_ref().is_some_and(is_over) || is_abandoned()
     }
 
-    /// The wire of the connection, to wait for it without holding this object.
-    pub fn wire(&mut self) -> PyResult<Arc<crate::connection::Wire>> {
-        Ok(self.loaded()?.job.connection.wire.clone())
+    /// What is needed to wait for the reader without holding this object.
+    fn wire(&mut self) -> PyResult<(Arc<Wire>, Arc<Hub>)> {
+        let loaded = self.loaded()?;
+        Ok((loaded.job.connection.wire.clone(), loaded.hub.clone()))
     }
 }
 
@@ -315,7 +321,7 @@ impl Loaded {
         let Request { response_head, .. } = &mut *self.job.request;
         response_head.clear();
         let out = &mut std::mem::take(response_head);
-        self.job.connection.close |= self.job.request.has_unread_body() || self.hub.stop_deadline().is_some();
+        self.job.connection.close |= self.hub.stop_deadline().is_some();
         let turn = self.job.request.turn(self.job.connection.close);
         let mut encoder = HeadEncoder::start(out, turn, &encode(status)?).map_err(refused)?;
         self.file = None;
@@ -361,15 +367,6 @@ impl Loaded {
         Ok(true)
     }
 
-    /// A response that goes on leaving is not late.
-    fn note_progress(&self) {
-        CURRENT.with_borrow(|current| {
-            if let Some((hub, index)) = current {
-                hub.calls[*index].progress(hub.nanoseconds(Instant::now()), &hub.settings.patience);
-            }
-        });
-    }
-
     /// The client has been answered already, because the deadline has passed.
     fn cut(&mut self) -> PyErr {
         self.client_left = true;
@@ -389,9 +386,14 @@ impl Loaded {
         let served = match answer {
             Ok(served) => served,
             Err(error) if error.status == 404 => {
+                let mut output = connection.wire.output();
+                if output.is_cut {
+                    drop(output);
+                    return Err(self.cut());
+                }
                 let turn = request.turn(connection.close);
-                let text = b"404 Not Found";
-                let keep = crate::connection::push_plain(&mut connection.wire.output(), turn, text, None, &self.date);
+                let keep = push_plain(&mut output, turn, status_text(404), None, &self.date);
+                drop(output);
                 connection.close |= !keep;
                 request.status = 404;
                 self.state = State::Replaced;
@@ -405,7 +407,7 @@ impl Loaded {
     /// A file of a mount, to a client that may have it.
     fn serve_file(&mut self) -> PyResult<bool> {
         let Job { connection, request } = &mut self.job;
-        connection.close |= request.has_unread_body() || self.hub.stop_deadline().is_some();
+        connection.close |= self.hub.stop_deadline().is_some();
         let mut out = Vec::new();
         let answer = self.hub.files.answer_guarded(&file_request(connection, request, &self.date), &mut out);
         answer.map_or(Ok(false), |served| self.put(served, out).map(|()| true))
@@ -432,6 +434,61 @@ impl Loaded {
         self.state = State::Replaced;
         Ok(())
     }
+}
+
+/// A client reads more slowly than its response is made. What is waiting goes to a file; where that is too large
+/// already or cannot be written, this thread waits as well, but no longer than `write_timeout` for a reader that takes
+/// nothing. Others have Python meanwhile, also while a disk is slow.
+pub fn wait_for_reader(exchange: &Bound<'_, Exchange>) -> PyResult<()> {
+    let py = exchange.py();
+    let (wire, hub) = exchange.try_borrow_mut()?.wire()?;
+    let mut sent = wire.output().total_sent;
+    let mut since = Instant::now();
+    loop {
+        if py.detach(|| make_room(&hub, &wire)) {
+            return Ok(());
+        }
+        py.detach(|| {
+            let timeout = Timespec { tv_sec: 1, tv_nsec: 0 };
+            // A signal or an error ends the wait early; flush() finds out what it was.
+            let _ = poll(&mut [PollFd::new(&wire.socket, PollFlags::OUT)], Some(&timeout));
+        });
+        let mut this = exchange.try_borrow_mut()?;
+        if !this.flush()? {
+            return Ok(());
+        }
+        let now_sent = wire.output().total_sent;
+        if now_sent != sent {
+            (sent, since) = (now_sent, Instant::now());
+            // A response that goes on leaving is not late.
+            note_progress();
+        } else if since.elapsed() >= hub.settings.write_timeout {
+            return Err(this.give_up("the client has read nothing for the whole of write_timeout"));
+        }
+    }
+}
+
+/// Sends what the socket takes and moves the rest to a file. False when that does not help.
+fn make_room(hub: &Hub, wire: &Wire) -> bool {
+    // An error is found again by the next who sends.
+    while wire.output().flush(wire.socket.as_fd()) == Ok(Flushed::Paused) {}
+    let mut output = wire.output();
+    if output.held_in_memory() > hub.settings.response_memory {
+        if let Err(error) = output.spill(&hub.settings.temp_dir) {
+            hub.log_full_disk(&error);
+            return false;
+        }
+    }
+    output.pending() <= MOST_SPOOLED
+}
+
+/// The deadline of this thread's call counts from now.
+fn note_progress() {
+    CURRENT.with_borrow(|current| {
+        if let Some((hub, index)) = current {
+            hub.calls[*index].progress(hub.nanoseconds(Instant::now()), &hub.settings.patience);
+        }
+    });
 }
 
 /// Asks the call that this thread is in; None outside of one.
@@ -464,7 +521,8 @@ pub fn extend_timeout(seconds: f64) -> PyResult<()> {
             let message = "extend_timeout() has to be called in the thread that answers the request";
             return Err(PyRuntimeError::new_err(message));
         };
-        hub.calls[*index].extend(hub.nanoseconds(Instant::now()), by.as_nanos() as u64);
+        let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+        hub.calls[*index].extend(hub.nanoseconds(Instant::now()), by);
         Ok(())
     })
 }

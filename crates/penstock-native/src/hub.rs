@@ -151,8 +151,8 @@ pub struct Hub {
     wanted: Mutex<Vec<usize>>,
     returned: Mutex<Vec<Returned>>,
     waiting: Mutex<Queue<Job>>,
-    /// Jobs in `waiting`: read without the lock by every thread that has finished a call.
-    pub waiting_count: AtomicUsize,
+    /// Jobs in `waiting`, to be read without the lock.
+    waiting_count: AtomicUsize,
     has_logged_full_disk: AtomicBool,
     waker: OwnedFd,
     for_main: OwnedFd,
@@ -328,9 +328,17 @@ impl Hub {
         self.wake();
     }
 
-    /// Requests of waiting routes for which no thread was free.
-    pub fn waiting(&self) -> MutexGuard<'_, Queue<Job>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Asks or changes the queue of the requests of waiting routes for which no thread was free.
+    pub fn waiting<T>(&self, ask: impl FnOnce(&mut Queue<Job>) -> T) -> T {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = ask(&mut waiting);
+        self.waiting_count.store(waiting.len(), Ordering::Relaxed);
+        answer
+    }
+
+    /// How many they are.
+    pub fn waiting_count(&self) -> usize {
+        self.waiting_count.load(Ordering::Relaxed)
     }
 
     /// Nanoseconds since the engine began, never 0.

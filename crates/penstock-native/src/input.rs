@@ -1,12 +1,16 @@
 //! `wsgi.input`: a request's body as a Python file. Unless it is streamed the whole body is there, and nothing waits.
 use crate::body::Body;
 use crate::body_stream::{lock, SharedStream};
-use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
+use std::io;
 
 /// How far a line is looked for at once in a body that is in a file.
 const LINE_STEP: usize = 8 * 1024;
+
+/// Others have Python while so much or more is read from a file or a pipe, and a disk may be slow. What is less takes no
+/// longer than to get Python back beside a busy thread.
+const LARGE_READ: usize = 256 * 1024;
 
 /// Where the bytes come from.
 enum Source {
@@ -61,17 +65,11 @@ impl Input {
             let begin = begin as usize;
             return Ok(PyBytes::new(py, &held[begin..begin + count]));
         }
-        PyBytes::new_with(py, count, |mut target| {
-            let mut position = begin;
-            while !target.is_empty() {
-                let read = body.read_at(position, target)?;
-                if read == 0 {
-                    return Err(PyOSError::new_err("the request body has become shorter"));
-                }
-                position += read as u64;
-                target = &mut target[read..];
+        PyBytes::new_with(py, count, |target| {
+            if count < LARGE_READ {
+                return Ok(read_exact(body, begin, target)?);
             }
-            Ok(())
+            Ok(py.detach(|| read_exact(body, begin, target))?)
         })
     }
 
@@ -106,7 +104,19 @@ impl Input {
     }
 }
 
-fn streamed_line_length(stream: &SharedStream, most: usize) -> std::io::Result<usize> {
+fn read_exact(body: &mut Body, mut position: u64, mut target: &mut [u8]) -> io::Result<()> {
+    while !target.is_empty() {
+        let read = body.read_at(position, target)?;
+        if read == 0 {
+            return Err(io::Error::other("the request body has become shorter"));
+        }
+        position += read as u64;
+        target = &mut target[read..];
+    }
+    Ok(())
+}
+
+fn streamed_line_length(stream: &SharedStream, most: usize) -> io::Result<usize> {
     let mut stream = lock(stream);
     let mut searched = 0;
     loop {

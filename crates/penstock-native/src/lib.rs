@@ -5,6 +5,7 @@ mod body_stream;
 mod clock;
 mod connection;
 mod deadlines;
+mod doze;
 mod engine;
 mod environ;
 mod errors;

@@ -1,9 +1,9 @@
 //! What still has to leave on one connection: bytes, bytes that Python owns, parts of files. Never waits.
 use rustix::fs::sendfile;
-use rustix::io::Errno;
+use rustix::io::{pwrite, retry_on_intr, Errno};
 use rustix::net::{send, sendmsg, SendAncillaryBuffer, SendFlags};
 use std::collections::VecDeque;
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
@@ -13,9 +13,21 @@ pub trait SharedBytes: AsRef<[u8]> + Send + Sync {}
 impl<T: AsRef<[u8]> + Send + Sync> SharedBytes for T {}
 
 enum Segment {
-    Bytes { bytes: Vec<u8>, sent: usize },
-    Shared { bytes: Box<dyn SharedBytes>, sent: usize },
-    File { file: Arc<OwnedFd>, offset: u64, length: u64 },
+    Bytes {
+        bytes: Vec<u8>,
+        sent: usize,
+    },
+    Shared {
+        bytes: Box<dyn SharedBytes>,
+        sent: usize,
+    },
+    /// `is_spool`: bytes that [`Output::spill`] has put there.
+    File {
+        file: Arc<OwnedFd>,
+        offset: u64,
+        length: u64,
+        is_spool: bool,
+    },
 }
 
 impl Segment {
@@ -58,6 +70,8 @@ pub struct Output {
     rest: VecDeque<Segment>,
     /// Bytes that have left since the connection began.
     pub total_sent: u64,
+    /// How many of them somebody has asked for.
+    counted: u64,
     /// The head of the current response has been appended.
     pub has_begun: bool,
     /// The request has passed its deadline: what the application still says is not for the client.
@@ -69,6 +83,9 @@ const KEPT_CAPACITY: usize = 32 * 1024;
 
 /// Larger pieces are not copied but kept where they are until they have left.
 pub const COPIED_PIECE: usize = 8 * 1024;
+
+/// A temporary file that has this much in it gets no more: what has left of one is given back when all of it has.
+const LARGEST_SPOOL: u64 = 64 * 1024 * 1024;
 
 /// What one sendfile call may move, so that one fast reader of a large file leaves time for others.
 const FILE_STEP: u64 = 1024 * 1024;
@@ -91,6 +108,11 @@ impl Output {
             segment => segment.memory().len() as u64,
         });
         (self.buffer.len() - self.sent) as u64 + rest.sum::<u64>()
+    }
+
+    /// Bytes that have left since the last time that this was asked.
+    pub fn take_uncounted(&mut self) -> u64 {
+        self.total_sent - std::mem::replace(&mut self.counted, self.total_sent)
     }
 
     /// A vector to append bytes to, which leave after everything before them.
@@ -125,7 +147,7 @@ impl Output {
     /// Appends part of a file.
     pub fn push_file(&mut self, file: OwnedFd, offset: u64, length: u64) {
         if length > 0 {
-            self.rest.push_back(Segment::File { file: Arc::new(file), offset, length });
+            self.rest.push_back(Segment::File { file: Arc::new(file), offset, length, is_spool: false });
         }
     }
 
@@ -157,7 +179,7 @@ impl Output {
                     }
                     return Ok(Flushed::Whole);
                 }
-                Some(Segment::File { file, offset, length }) => {
+                Some(Segment::File { file, offset, length, .. }) => {
                     if file_budget == 0 {
                         return Ok(Flushed::Paused);
                     }
@@ -214,17 +236,34 @@ impl Output {
         }
     }
 
+    /// The temporary file that waits to be sent, and where it ends, while it is not too large for more. A file for each
+    /// time would use up the descriptors when an application is far ahead of its reader.
+    fn spool(&self) -> Option<(Arc<OwnedFd>, u64)> {
+        let last = self.rest.iter().rev().find_map(|segment| match segment {
+            Segment::File { file, offset, length, is_spool: true } => Some((file, offset + length)),
+            _ => None,
+        });
+        last.filter(|(_, end)| *end < LARGEST_SPOOL).map(|(file, end)| (file.clone(), end))
+    }
+
     /// Moves what is held in memory to a temporary file, so that a slow reader costs neither memory nor a thread.
     /// When that fails everything stays where it was.
     pub fn spill(&mut self, directory: &Path) -> io::Result<()> {
-        let mut file = tempfile::tempfile_in(directory)?;
-        file.write_all(&self.buffer[self.sent..])?;
-        for segment in &self.rest {
-            file.write_all(segment.memory())?;
+        let (file, begin) = match self.spool() {
+            Some(spool) => spool,
+            None => (Arc::new(OwnedFd::from(tempfile::tempfile_in(directory)?)), 0),
+        };
+        let mut end = begin;
+        for piece in std::iter::once(&self.buffer[self.sent..]).chain(self.rest.iter().map(Segment::memory)) {
+            let mut left = piece;
+            while !left.is_empty() {
+                let count = retry_on_intr(|| pwrite(&file, left, end))?;
+                left = &left[count..];
+                end += count as u64;
+            }
         }
         // From here on nothing can fail.
-        let file = Arc::new(OwnedFd::from(file));
-        let mut moved = Run { file, offset: 0, length: (self.buffer.len() - self.sent) as u64 };
+        let mut moved = Run { file, offset: begin, length: (self.buffer.len() - self.sent) as u64 };
         let mut kept = VecDeque::new();
         for segment in self.rest.drain(..) {
             if matches!(segment, Segment::File { .. }) {
@@ -254,7 +293,7 @@ impl Run {
     fn take(&mut self) -> Option<Segment> {
         let (offset, length) = (self.offset, std::mem::take(&mut self.length));
         self.offset += length;
-        (length > 0).then(|| Segment::File { file: self.file.clone(), offset, length })
+        (length > 0).then(|| Segment::File { file: self.file.clone(), offset, length, is_spool: true })
     }
 }
 
@@ -267,7 +306,8 @@ fn send_two(socket: BorrowedFd<'_>, first: &[u8], second: &[u8]) -> Result<usize
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use std::io::Read;
+    use std::io::{Read, Write};
+    use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
 
     fn mixed() -> (Output, Vec<u8>) {
@@ -306,6 +346,33 @@ mod tests {
         assert_eq!(output.held_in_memory(), 0);
         assert_eq!(output.pending(), expected.len() as u64);
         assert_eq!(sent(output), expected);
+    }
+
+    #[test]
+    fn what_is_moved_again_and_again_goes_to_the_same_file_until_that_is_large() {
+        let mut output = Output::default();
+        let mut expected = Vec::new();
+        for number in 0..5_u8 {
+            output.push_bytes(&[number; 1000]);
+            output.push_shared(Box::new(vec![number; 2000]), 2000);
+            expected.extend([number; 3000]);
+            output.spill(&std::env::temp_dir()).unwrap();
+        }
+        let files = |output: &Output| -> Vec<_> {
+            let names = output.rest.iter().filter_map(|segment| match segment {
+                Segment::File { file, .. } => Some(file.as_raw_fd()),
+                _ => None,
+            });
+            names.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+        };
+        assert_eq!(files(&output).len(), 1);
+        assert_eq!(sent(output), expected);
+        let mut output = Output::default();
+        for _ in 0..3 {
+            output.push_shared(Box::new(vec![0; LARGEST_SPOOL as usize]), LARGEST_SPOOL as usize);
+            output.spill(&std::env::temp_dir()).unwrap();
+        }
+        assert_eq!(files(&output).len(), 3);
     }
 
     #[test]

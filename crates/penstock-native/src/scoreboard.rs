@@ -42,8 +42,7 @@ const fn round_up(words: usize) -> usize {
     words.div_ceil(LINE) * LINE
 }
 
-/// What is counted. Gauges go down again with `subtract`; they are exact in the sum
-/// over all blocks of a slot, whichever thread added and whichever subtracted.
+/// What is counted. Gauges are set by whoever has the loop, in the block that all threads share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Counter {
@@ -236,7 +235,6 @@ impl SlotSnapshot {
 pub struct Scoreboard {
     file: OwnedFd,
     words: &'static [AtomicU64],
-    workers: usize,
     threads: usize,
 }
 
@@ -253,7 +251,7 @@ impl Scoreboard {
         for (word, value) in words.iter().zip([MAGIC, LAYOUT, workers as u64, threads as u64]) {
             word.store(value, Ordering::Relaxed);
         }
-        Ok(Self { file, words, workers, threads })
+        Ok(Self { file, words, threads })
     }
 
     /// Takes one that another process made. InvalidInput when it is something else or of another version.
@@ -265,17 +263,12 @@ impl Scoreboard {
         if header(0) != MAGIC || header(1) != LAYOUT || length(workers, threads) != Some(words.len()) {
             return Err(invalid("it was made by another version of penstock"));
         }
-        Ok(Self { file, words, workers, threads })
+        Ok(Self { file, words, threads })
     }
 
     /// The descriptor to hand to workers.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
-    }
-
-    /// Slots in it.
-    pub fn workers(&self) -> usize {
-        self.workers
     }
 
     /// One worker's part; None when there is no such slot.
@@ -306,12 +299,6 @@ impl SlotRef {
     #[inline]
     pub fn add(self, counter: Counter, amount: u64) {
         self.words[counter as usize].fetch_add(amount, Ordering::Relaxed);
-    }
-
-    /// Takes from a gauge, from any thread.
-    #[inline]
-    pub fn subtract(self, counter: Counter, amount: u64) {
-        self.words[counter as usize].fetch_sub(amount, Ordering::Relaxed);
     }
 
     /// Sets a gauge that only this block is used for.
@@ -350,7 +337,6 @@ impl SlotRef {
 
 fn add_tally(snapshot: &mut SlotSnapshot, tally: &[AtomicU64]) {
     let mut words = tally.iter().map(|word| word.load(Ordering::Relaxed));
-    // Wrapping: a gauge that one thread raises and another lowers is negative in the second one's cell.
     for (total, value) in snapshot.counters.iter_mut().zip(&mut words) {
         *total = total.wrapping_add(value);
     }
@@ -421,12 +407,6 @@ impl ThreadCell {
         self.bump(REQUEST + counter as usize, amount);
     }
 
-    /// Takes from a gauge, also when another thread added to it.
-    #[inline]
-    pub fn subtract(self, counter: Counter, amount: u64) {
-        self.bump(REQUEST + counter as usize, amount.wrapping_neg());
-    }
-
     /// Adds one observation to a histogram.
     #[inline]
     pub fn observe(self, latency: Latency, time: Duration) {
@@ -491,7 +471,6 @@ mod tests {
     #[test]
     fn there_is_nothing_beyond_the_last_slot_and_the_last_thread() {
         let board = board(2, 3);
-        assert_eq!(board.workers(), 2);
         assert!(board.slot(2).is_none() && board.slot(usize::MAX).is_none());
         let slot = board.slot(1).unwrap();
         assert!(slot.thread(2).is_some() && slot.thread(3).is_none() && slot.thread(usize::MAX).is_none());
@@ -511,16 +490,16 @@ mod tests {
     }
 
     #[test]
-    fn a_gauge_raised_by_one_thread_and_lowered_by_another_is_exact() {
+    fn what_threads_count_is_added_up_and_a_gauge_is_what_it_was_set_to_last() {
         let board = board(1, 2);
         let slot = board.slot(0).unwrap();
-        slot.thread(0).unwrap().add(Counter::ConnectionsOpen, 3);
-        slot.thread(1).unwrap().subtract(Counter::ConnectionsOpen, 2);
-        slot.add(Counter::ConnectionsOpen, 5);
-        slot.subtract(Counter::ConnectionsOpen, 1);
+        slot.thread(0).unwrap().add(Counter::Requests, 3);
+        slot.thread(1).unwrap().add(Counter::Requests, 2);
+        slot.add(Counter::Requests, 5);
         slot.set(Counter::QueueLength, 9);
-        assert_eq!(slot.read().get(Counter::ConnectionsOpen), 5);
-        assert_eq!(slot.read().get(Counter::QueueLength), 9);
+        slot.set(Counter::QueueLength, 4);
+        assert_eq!(slot.read().get(Counter::Requests), 10);
+        assert_eq!(slot.read().get(Counter::QueueLength), 4);
     }
 
     #[test]

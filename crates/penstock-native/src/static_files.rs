@@ -144,12 +144,11 @@ pub struct StaticFiles {
     protected: Vec<(String, PathBuf)>,
     /// Paths of which the application decides who may read what lies there and below.
     guarded: Vec<String>,
-    missing: Vec<PathBuf>,
     state: Mutex<State>,
 }
 
 impl StaticFiles {
-    /// Opens the roots. Those that do not exist are listed by [`Self::missing`]; they are tried again when asked for.
+    /// Roots that do not exist are tried again each time that one of their files is asked for.
     ///
     /// InvalidInput when a prefix does not begin and end with `/`, or a directory is not absolute.
     pub fn new(mut mounts: Vec<Mount>, mut protected: Vec<(String, PathBuf)>) -> io::Result<Self> {
@@ -158,14 +157,9 @@ impl StaticFiles {
                 return Err(invalid(format!("the prefix \"{prefix}\" has to begin and end with \"/\"")));
             }
         }
-        let mut state = State::default();
-        let mut missing = Vec::new();
         for root in mounts.iter().flat_map(|mount| &mount.roots).chain(protected.iter().map(|(_, root)| root)) {
             if !root.is_absolute() {
                 return Err(invalid(format!("the directory \"{}\" has to be an absolute path", root.display())));
-            }
-            if state.root(root, SystemTime::now()).is_err() && !missing.contains(root) {
-                missing.push(root.clone());
             }
         }
         mounts.sort_by_key(|mount| Reverse(mount.prefix.len()));
@@ -175,7 +169,7 @@ impl StaticFiles {
             (mount, if age == 0 { "no-cache".to_owned() } else { format!("max-age={age}, public") })
         });
         let guarded = Vec::new();
-        Ok(Self { mounts: mounts.collect(), protected, guarded, missing, state: Mutex::new(state) })
+        Ok(Self { mounts: mounts.collect(), protected, guarded, state: Mutex::default() })
     }
 
     /// Leaves these paths, and what lies below them, to the application, which may come back with
@@ -200,11 +194,6 @@ impl StaticFiles {
     /// No path is ours; protected files may still be.
     pub fn is_empty(&self) -> bool {
         self.mounts.is_empty()
-    }
-
-    /// The roots that did not exist at the start.
-    pub fn missing(&self) -> &[PathBuf] {
-        &self.missing
     }
 
     /// Answers a request below one of the prefixes; the longest that fits decides alone. None, and nothing written:
@@ -1591,11 +1580,10 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_root_is_reported_and_served_once_it_is_there() {
+    fn a_missing_root_is_served_once_it_is_there() {
         let folder = TempDir::new().unwrap();
         let root = folder.path().join("later");
         let files = StaticFiles::new(vec![mount("/static/", root.clone())], Vec::new()).unwrap();
-        assert_eq!(files.missing(), std::slice::from_ref(&root));
         let site = Site { files, folder };
         assert_eq!(site.status("/static/a.txt"), 404);
         fs::create_dir(&root).unwrap();

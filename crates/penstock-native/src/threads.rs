@@ -6,6 +6,7 @@
 //! application knows whether the loop is still its own: the mutex is free and the term has not changed.
 use crate::clock::Date;
 use crate::connection::Job;
+use crate::doze::Doze;
 use crate::event_loop::{EventLoop, Patience};
 use crate::hub::{Hub, Returned};
 use crate::raw;
@@ -88,8 +89,7 @@ pub struct Crew {
     cells: Vec<ThreadCell>,
     /// The loop is lent because its leader waits for the GIL, not because it is in the application.
     waits_for_python: AtomicBool,
-    warden_sleeps: AtomicBool,
-    warden_post: Post,
+    warden: Doze,
 }
 
 /// A mutex whose owner panicked is still usable here: panics are caught at the border of each call.
@@ -110,8 +110,7 @@ impl Crew {
             application,
             cells,
             waits_for_python: AtomicBool::new(false),
-            warden_sleeps: AtomicBool::new(false),
-            warden_post: Post::default(),
+            warden: Doze::default(),
         })
     }
 
@@ -224,7 +223,7 @@ impl Crew {
             post.arrived.notify_one();
         }
         drop(roster);
-        self.wake_warden();
+        self.warden.wake();
         self.hub.wake_main();
     }
 
@@ -299,7 +298,8 @@ impl Crew {
     fn lend_for_python(&self, event_loop: MutexGuard<'_, EventLoop>) {
         self.waits_for_python.store(true, Ordering::Release);
         self.lend(event_loop, Instant::now(), None);
-        self.wake_warden();
+        // The loop has waited for events: from now on there may be calls to watch.
+        self.warden.wake();
     }
 
     /// Waits for requests, without Python, and lends the loop again: nobody may hold it while waiting for the GIL.
@@ -381,8 +381,9 @@ impl Crew {
                 }
                 event_loop.flush_held();
                 let next = self.term.fetch_add(1, Ordering::Release) + 1;
-                self.lend(event_loop, now, None);
+                // First, so that the warden knows of a leader or of a vacancy when he sees that the loop is free.
                 self.appoint(next);
+                self.lend(event_loop, now, None);
                 let (job, measured, _) = self.call(py, station, job, queued, now, wants_cpu);
                 self.return_job(py, job, measured, false);
                 self.serve_waiting(py, station);
@@ -413,21 +414,21 @@ impl Crew {
 
     /// A request of a waiting route while all threads but the last are waiting.
     fn postpone(&self, event_loop: &mut EventLoop, now: Instant, job: Job) {
-        let mut waiting = self.hub.waiting();
-        if waiting.admits(now) {
-            waiting.push(now, job);
-            self.hub.waiting_count.store(waiting.len(), Ordering::SeqCst);
-            drop(waiting);
-            // A thread may have finished and looked in between: then it is idle, and this one is nobody's.
-            if self.occupied.load(Ordering::SeqCst) + 1 < self.hub.settings.threads {
-                let postponed = self.hub.waiting().pop(now);
-                if let Some((_, job)) = postponed {
-                    event_loop.requeue(now, job);
-                }
+        let refused = self.hub.waiting(|waiting| {
+            if !waiting.admits(now) {
+                return Some(job);
             }
-        } else {
-            drop(waiting);
-            event_loop.reject(job);
+            waiting.push(now, job);
+            None
+        });
+        if let Some(job) = refused {
+            return event_loop.reject(job);
+        }
+        // A thread may have finished and looked in between: then it is idle, and this one is nobody's.
+        if self.occupied.load(Ordering::SeqCst) + 1 < self.hub.settings.threads {
+            if let Some((_, job)) = self.hub.waiting(|waiting| waiting.pop(now)) {
+                event_loop.requeue(now, job);
+            }
         }
     }
 
@@ -435,15 +436,13 @@ impl Crew {
     fn serve_waiting(&self, py: Python<'_>, station: &mut Station) {
         loop {
             let now = Instant::now();
-            let next = {
-                let mut waiting = self.hub.waiting();
+            let next = self.hub.waiting(|waiting| {
                 let next = waiting.pop(now);
-                self.hub.waiting_count.store(waiting.len(), Ordering::SeqCst);
                 if next.is_none() {
                     self.occupied.fetch_sub(1, Ordering::SeqCst);
                 }
                 next
-            };
+            });
             let Some((queued, job)) = next else { return };
             let (job, measured, _) = self.call(py, station, job, queued, now, true);
             self.return_job(py, job, measured, false);
@@ -493,14 +492,6 @@ impl Crew {
 
     // --- the warden --------------------------------------------------------------------------------------------------
 
-    /// Called where the loop has waited for events: from now on there may be calls to watch.
-    fn wake_warden(&self) {
-        if self.warden_sleeps.swap(false, Ordering::SeqCst) {
-            let _guard = lock(&self.warden_post.errand);
-            self.warden_post.arrived.notify_one();
-        }
-    }
-
     /// The warden's life: it never runs Python, so nothing that Python does can stop it.
     fn watch(self: Arc<Self>) {
         let mut idle_ticks = 0;
@@ -516,13 +507,7 @@ impl Crew {
                 }
             }
             if idle_ticks > IDLE_TICKS {
-                self.warden_sleeps.store(true, Ordering::SeqCst);
-                let guard = lock(&self.warden_post.errand);
-                let _unused = self
-                    .warden_post
-                    .arrived
-                    .wait_while(guard, |_| self.warden_sleeps.load(Ordering::SeqCst))
-                    .unwrap_or_else(PoisonError::into_inner);
+                self.warden.sleep_if(|| self.lent_until.load(Ordering::Acquire) == 0 && !self.is_closed());
                 idle_ticks = 0;
             }
             std::thread::sleep(WARDEN_TICK);
@@ -551,7 +536,10 @@ impl Crew {
             event_loop.routes.note_overdue(shape);
         }
         let term = self.term.fetch_add(1, Ordering::Release) + 1;
-        self.occupied.fetch_add(1, Ordering::SeqCst);
+        // In a vacancy nobody has led. Counted as occupied, a thread that does not exist would stay so for ever.
+        if lock(&self.roster).vacancy.take().is_none() {
+            self.occupied.fetch_add(1, Ordering::SeqCst);
+        }
         self.lend(event_loop, Instant::now(), None);
         if self.appoint(term) {
             return;

@@ -30,13 +30,12 @@ impl Unread {
 }
 
 /// Sends what the socket takes; the rest waits in memory, or in a file where too much waits already.
-/// Also how many bytes have left.
+/// Also how many bytes have left since the last time.
 pub fn send(hub: &Hub, connection: &mut Connection) -> (Result<Flushed, Errno>, u64) {
     let wire = connection.wire.clone();
     let mut output = wire.output();
-    let before = output.total_sent;
     let flushed = output.flush(wire.socket.as_fd());
-    let sent = output.total_sent - before;
+    let sent = output.take_uncounted();
     output.has_begun &= flushed != Ok(Flushed::Whole);
     hub.scoreboard.add(Counter::BytesOut, sent);
     hub.unread.count(connection, output.held_in_memory());

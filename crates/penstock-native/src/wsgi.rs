@@ -1,8 +1,8 @@
 //! The call of a WSGI application (PEP 3333): environ in, response out, close() exactly once, whatever happens.
-use crate::connection::{Job, Wire};
+use crate::connection::Job;
 use crate::environ::{Environs, ListenerNames};
 use crate::errors;
-use crate::exchange::{not_bytes, Exchange};
+use crate::exchange::{not_bytes, wait_for_reader, Exchange};
 use crate::file_wrapper::FileWrapper;
 use crate::hub::Hub;
 use crate::lifecycle::Lifecycle;
@@ -11,7 +11,6 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyString, PyTuple, PyType};
-use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -149,14 +148,14 @@ impl Application {
             return send_whole(exchange, &pieces);
         }
         crate::exchange::begin_stream();
-        let sent = send_pieces(py, exchange, iterator);
+        let sent = send_pieces(exchange, iterator);
         crate::exchange::end_stream(py);
         sent
     }
 }
 
 /// Sends what an iterator of the application's makes, piece by piece.
-fn send_pieces(py: Python<'_>, exchange: &Bound<'_, Exchange>, iterator: Bound<'_, PyIterator>) -> PyResult<()> {
+fn send_pieces(exchange: &Bound<'_, Exchange>, iterator: Bound<'_, PyIterator>) -> PyResult<()> {
     for piece in iterator {
         let piece = piece?;
         let piece = piece.cast::<PyBytes>().map_err(|_| not_bytes(&piece))?;
@@ -167,16 +166,14 @@ fn send_pieces(py: Python<'_>, exchange: &Bound<'_, Exchange>, iterator: Bound<'
         if !this.commit(None)? || this.is_bodiless()? {
             break;
         }
-        this.push(piece)?;
-        let must_wait = this.flush()?;
+        let is_behind = this.send(piece)?;
         if this.announced()? == Some(0) {
             // "should stop iterating over the response when enough data has been sent"
             break;
         }
-        if must_wait {
-            let wire = this.wire()?;
-            drop(this);
-            wait_for_reader(py, exchange, &wire)?;
+        drop(this);
+        if is_behind {
+            wait_for_reader(exchange)?;
         }
     }
     exchange.borrow_mut().end()
@@ -232,30 +229,6 @@ fn close(py: Python<'_>, result: &Bound<'_, PyAny>) -> PyResult<()> {
     match result.getattr_opt(intern!(py, "close"))? {
         Some(close) => close.call0().map(|_| ()),
         None => Ok(()),
-    }
-}
-
-/// So much has been produced ahead of a slow reader that its thread has to wait as well, but no longer than
-/// `write_timeout` for a reader that takes nothing.
-fn wait_for_reader(py: Python<'_>, exchange: &Bound<'_, Exchange>, wire: &Wire) -> PyResult<()> {
-    let mut sent = wire.output().total_sent;
-    let mut since = Instant::now();
-    loop {
-        py.detach(|| {
-            let timeout = Timespec { tv_sec: 1, tv_nsec: 0 };
-            // A signal or an error ends the wait early; flush() finds out what it was.
-            let _ = poll(&mut [PollFd::new(&wire.socket, PollFlags::OUT)], Some(&timeout));
-        });
-        let mut this = exchange.borrow_mut();
-        if !this.flush()? {
-            return Ok(());
-        }
-        let now_sent = wire.output().total_sent;
-        if now_sent != sent {
-            (sent, since) = (now_sent, Instant::now());
-        } else if since.elapsed() >= this.write_timeout()? {
-            return Err(this.give_up("the client has read nothing for the whole of write_timeout"));
-        }
     }
 }
 

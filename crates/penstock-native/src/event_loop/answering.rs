@@ -78,7 +78,7 @@ impl EventLoop {
     pub fn reject(&mut self, job: Job) {
         let Job { mut connection, mut request } = job;
         self.hub.scoreboard.add(Counter::Rejected, 1);
-        connection.close |= self.is_deaf || request.has_unread_body();
+        connection.close |= self.is_deaf;
         let turn = request.turn(connection.close);
         let keep = push_plain(&mut connection.wire.output(), turn, status_text(503), Some(1), self.date.now());
         connection.close |= !keep;

@@ -8,8 +8,9 @@ use crate::site_routes::Nowhere;
 use penstock_http::{forwarded, Refusal, RequestHead};
 use rustix::event::epoll;
 use rustix::event::epoll::{EventData, EventFlags};
-use rustix::io::Errno;
+use rustix::io::{fcntl_dupfd_cloexec, Errno};
 use rustix::net::getpeername;
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -36,6 +37,15 @@ pub(super) struct Leaving {
     slot: u32,
     id: u64,
     place: usize,
+}
+
+/// What has become of a connection that was to be passed on.
+enum Passed {
+    On,
+    /// Not yet.
+    NoRoom,
+    /// Never, and why.
+    Nowhere(Cow<'static, str>),
 }
 
 impl EventLoop {
@@ -90,30 +100,26 @@ impl EventLoop {
 
     /// Sends a connection to where its next request belongs. What it has been answered so far has left.
     pub(super) fn hand_over(&mut self, mut connection: Box<Connection>, index: usize) {
-        match self.pass_on(connection, index) {
-            None => {}
-            Some(waiting) => {
-                connection = waiting;
+        match self.pass_on(&connection, index) {
+            Passed::On => self.drop_connection(connection),
+            Passed::NoRoom => {
                 connection.phase = Phase::Leaving;
                 connection.deadline = self.now + self.hub.settings.queue_timeout;
                 self.leaving.push_back(Leaving { slot: connection.slot, id: connection.id, place: index });
                 self.tell_when_writable(index);
                 self.put_back(connection);
             }
+            Passed::Nowhere(reason) => self.put_off(connection, &reason),
         }
     }
 
-    /// The same, without waiting: the connection when there is no room for it now.
-    fn pass_on(&mut self, connection: Box<Connection>, index: usize) -> Option<Box<Connection>> {
+    /// The same, without waiting, and without a word to the client.
+    fn pass_on(&mut self, connection: &Connection, index: usize) -> Passed {
         let Some(place) = self.place(index) else {
-            self.put_off(connection, "there is no such site any more");
-            return None;
+            return Passed::Nowhere("there is no such site any more".into());
         };
         match place.passage() {
-            Passage::Closed(reason) => {
-                self.put_off(connection, &reason);
-                return None;
-            }
+            Passage::Closed(reason) => return Passed::Nowhere(reason.into()),
             Passage::Wanted => self.hub.want(index),
             Passage::Open => {}
         }
@@ -124,18 +130,11 @@ impl EventLoop {
                 // The other process has the open file as well: only asking ends what the kernel tells us of it.
                 let _ = epoll::delete(&self.epoll, &connection.wire.socket);
                 self.hub.scoreboard.add(Counter::ConnectionsHanded, 1);
-                self.drop_connection(connection);
-                None
+                Passed::On
             }
-            Err(Errno::AGAIN) => Some(connection),
-            Err(Errno::MSGSIZE) => {
-                self.put_off(connection, "the request's head is too large to be passed on");
-                None
-            }
-            Err(_) => {
-                self.put_off(connection, "nobody serves this site");
-                None
-            }
+            Err(Errno::AGAIN) => Passed::NoRoom,
+            Err(Errno::MSGSIZE) => Passed::Nowhere("the request's head is too large to be passed on".into()),
+            Err(_) => Passed::Nowhere("nobody serves this site".into()),
         }
     }
 
@@ -150,12 +149,14 @@ impl EventLoop {
     }
 
     /// An idle connection of a worker that leaves goes back to the front, so that its client notices nothing. The
-    /// connection where there is no front, or no room.
+    /// connection where there is no front, or no room. Nothing is said to it: it has asked for nothing.
     pub(super) fn hand_back(&mut self, connection: Box<Connection>) -> Option<Box<Connection>> {
-        match &self.hub.post {
-            Some(post) if !post.is_front() => self.pass_on(connection, 0),
-            _ => Some(connection),
+        let has_front = self.hub.post.as_ref().is_some_and(|post| !post.is_front());
+        if has_front && matches!(self.pass_on(&connection, 0), Passed::On) {
+            self.drop_connection(connection);
+            return None;
         }
+        Some(connection)
     }
 
     fn tell_when_writable(&self, index: usize) {
@@ -182,10 +183,14 @@ impl EventLoop {
                 continue;
             }
             let Some(connection) = self.take(leaving.slot) else { continue };
-            if let Some(connection) = self.pass_on(connection, index) {
-                is_full = true;
-                self.put_back(connection);
-                self.leaving.push_back(leaving);
+            match self.pass_on(&connection, index) {
+                Passed::On => self.drop_connection(connection),
+                Passed::NoRoom => {
+                    is_full = true;
+                    self.put_back(connection);
+                    self.leaving.push_back(leaving);
+                }
+                Passed::Nowhere(reason) => self.put_off(connection, &reason),
             }
         }
         if is_full {
@@ -224,6 +229,11 @@ impl EventLoop {
                 self.pause_accepting();
                 break;
             }
+            // A connection for which there is no descriptor would be lost with its letter. Others may have some.
+            if fcntl_dupfd_cloexec(&place.end, 0).is_err() {
+                self.pause_accepting();
+                break;
+            }
             match letter::receive(&place.end, &mut buffer) {
                 Ok(Mail::Letter(socket, letter)) => self.take_over(socket, &letter),
                 Ok(Mail::Junk) | Err(Errno::INTR) => {}
@@ -244,7 +254,9 @@ impl EventLoop {
         let is_front = post.is_front();
         // A site is not believed about who its clients are, as long as the kernel knows.
         let peer = if is_front && !settings.proxy_protocol {
-            getpeername(&socket).ok().flatten().and_then(|address| SocketAddr::try_from(address).ok())
+            // Without a peer the client has left; taken for none with an address it would be trusted as such.
+            let Ok(peer) = getpeername(&socket) else { return };
+            peer.and_then(|address| SocketAddr::try_from(address).ok())
         } else {
             letter.peer
         };

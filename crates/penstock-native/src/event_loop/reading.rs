@@ -20,7 +20,7 @@ const POOLED_REQUESTS: usize = 64;
 const LARGE_RECEIVE: usize = 1024 * 1024;
 
 /// The disk is full, or there is no memory for a body.
-const NO_ROOM: Refusal = Refusal { status: 503, reason: "there is no room for the request body" };
+pub(super) const NO_ROOM: Refusal = Refusal { status: 503, reason: "there is no room for the request body" };
 
 impl EventLoop {
     /// Reads from a connection until the kernel has no more or a request is complete.

@@ -1,4 +1,5 @@
 //! Deadlines, and the stop.
+use super::reading::NO_ROOM;
 use super::{wire_fd, EventLoop, SWEEP_EVERY};
 use crate::body::Body;
 use crate::connection::{push_explained, status_text, Connection, Phase};
@@ -9,7 +10,6 @@ use crate::scoreboard::Counter;
 use crate::unread;
 use penstock_http::{Refusal, Turn, Version};
 use rustix::net::{shutdown, Shutdown};
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// A connection that was opened or used so shortly before a stop may have a request on its way to us: it is awaited
@@ -72,8 +72,7 @@ impl EventLoop {
             self.reject(job);
         }
         let hub = self.hub.clone();
-        while let Some((_, job)) = { hub.waiting().pop(self.now) } {
-            hub.waiting_count.fetch_sub(1, Ordering::Relaxed);
+        while let Some((_, job)) = hub.waiting(|waiting| waiting.pop(self.now)) {
             self.reject(job);
         }
     }
@@ -105,8 +104,7 @@ impl EventLoop {
             self.reject(job);
         }
         let hub = self.hub.clone();
-        while let Some(job) = { hub.waiting().pop_expired(self.now) } {
-            hub.waiting_count.fetch_sub(1, Ordering::Relaxed);
+        while let Some(job) = hub.waiting(|waiting| waiting.pop_expired(self.now)) {
             self.reject(job);
         }
         self.flush_held();
@@ -126,10 +124,15 @@ impl EventLoop {
             let Some(connection) = self.slots[index as usize].connection.as_mut() else { continue };
             let is_slow = connection.phase == Phase::Body && self.now >= connection.began + SLOW_BODY;
             let Some(request) = connection.request.as_mut().filter(|_| is_slow) else { continue };
-            // Without room on the disk it stays where it is.
-            if matches!(request.body, Body::Large(_)) && request.body.move_to_file(&self.hub.settings.temp_dir).is_ok()
-            {
-                connection.spools = true;
+            if !matches!(request.body, Body::Large(_)) {
+                continue;
+            }
+            let moved = request.body.move_to_file(&self.hub.settings.temp_dir);
+            // Without a file it stays where it is. One that was full on the way has kept a part of it, which is lost.
+            let is_lost = moved.is_err() && !matches!(request.body, Body::Large(_));
+            connection.spools |= moved.is_ok();
+            if let Some(connection) = is_lost.then(|| self.take(index)).flatten() {
+                self.refuse(connection, NO_ROOM);
             }
         }
     }
@@ -163,7 +166,7 @@ impl EventLoop {
             let began = watched.began();
             if overdue.stage == Stage::Late {
                 hub.scoreboard.add(Counter::TimedOut, 1);
-                self.cut_off(overdue.connection);
+                self.cut_off(overdue.connection, || watched.is_in(overdue.connection, began));
             }
             if !hub.report_late(Late { thread, overdue, began }) && !self.is_deaf {
                 self.give_up_on_python();
@@ -184,7 +187,8 @@ impl EventLoop {
         }
         let Some(wire) = entry.wire.clone() else { return false };
         let output = wire.output();
-        if !output.has_begun || !output.is_empty() {
+        // A call that was cut off has been asked to stop already.
+        if !output.has_begun || output.is_cut || !output.is_empty() {
             return false;
         }
         if entry.sent_at_end.replace(output.total_sent) != Some(output.total_sent) {
@@ -196,11 +200,15 @@ impl EventLoop {
     }
 
     /// Answers in the place of a call that is late: 504, or an end when the response has begun.
-    pub(super) fn cut_off(&mut self, id: u64) {
+    fn cut_off(&mut self, id: u64, is_still_in: impl Fn() -> bool) {
         let (slot, generation) = (id as u32, (id >> 32) as u32);
         let Some(entry) = self.slots.get(slot as usize).filter(|entry| entry.generation == generation) else { return };
         let Some(wire) = entry.wire.clone() else { return };
         let mut output = wire.output();
+        // Asked while the output is locked: a call that has come to its end after all is answered by its own thread.
+        if !is_still_in() {
+            return;
+        }
         let was_begun = std::mem::replace(&mut output.is_cut, true) || output.has_begun;
         if !was_begun {
             let turn = Turn { version: Version::Http11, head_only: false, keep_alive: false };
