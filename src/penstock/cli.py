@@ -1,5 +1,6 @@
 """The `penstock` command: the only place that prints an error and picks an exit code."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -13,12 +14,16 @@ from penstock.errors import ConfigurationError, PenstockError, UsageError
 # Where the supervisor of one of several sites finds what it has from its parent; see sites/child.py.
 SITE = "PENSTOCK_SITE"
 
-# As a shell tells of a program that SIGPIPE has ended.
+# As a shell tells of a program that SIGPIPE or SIGINT has ended.
 READER_LEFT = 141
+INTERRUPTED = 130
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # what a disk answers that takes no more
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command. Returns its exit status: 0, 1 application, 2 usage or configuration, 3 cannot bind."""
+    open_streams()
     words = complete(sys.argv[1:] if arguments is None else arguments)
     try:
         parser = build_parser(words)
@@ -31,13 +36,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except BrokenPipeError:
-        # Who reads, such as `head`, has had enough. Python would complain at its end of what it could not write.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()  # who reads, such as `head`, has had enough
         return READER_LEFT
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except PenstockError as error:
-        red, plain = ("\x1b[1;31m", "\x1b[0m") if log.has_colour(2) else ("", "")
-        print(f"{red}error:{plain} {error}", file=sys.stderr)
-        return error.exit_code
+        return tell(error)
+    except OSError as error:
+        if error.errno not in FULL or error.filename:
+            raise
+        drop_output()
+        return tell(PenstockError(f"standard output cannot be written: {error.strerror}"))
+
+
+def open_streams() -> None:
+    """Opens what `>&-` has closed: or the next socket would be what the application prints to."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode)  # noqa: SIM115 (until the end)
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
+
+
+def tell(error: PenstockError) -> int:
+    """Prints an error; returns its exit code."""
+    red, plain = ("\x1b[1;31m", "\x1b[0m") if log.has_colour(2) else ("", "")
+    print(f"{red}error:{plain} {error}", file=sys.stderr)
+    return error.exit_code
+
+
+def drop_output() -> None:
+    """Has nobody wait for what could not be written, or Python would complain of it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def serve(options: Mapping[str, Any]) -> int:

@@ -31,6 +31,11 @@ class Parser(argparse.ArgumentParser):
         hint = nearest(word, [setting.flag for setting in LAYERED]) if message.startswith("unrecognized") else ""
         raise UsageError(message, hint or f"`{self.prog} --help` lists what there is")
 
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Leaves after --help and --version. What cannot be printed is an error here, and not at Python's end."""
+        sys.stdout.flush()
+        super().exit(status, message)
+
     def hint_for(self, word: str) -> str:
         """What to do when a word stands where a command should: an application, an option's value, or a slip."""
         if re.fullmatch(r".*[.:/].*|[a-z_]+\(\)", word):
@@ -273,12 +278,12 @@ def help_of(setting: Setting) -> str:
 class ShowVersion(argparse.Action):
     """--version, without asking for the version before somebody does."""
 
-    def __call__(self, *_: Any) -> NoReturn:
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
         """Prints it and leaves."""
         from penstock import __version__  # noqa: PLC0415
 
         print(f"penstock {__version__}")
-        sys.exit(0)
+        parser.exit()
 
 
 COMMANDS = (
