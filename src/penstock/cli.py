@@ -8,7 +8,7 @@ from typing import Any
 
 from penstock import log
 from penstock.command_line import build_parser, complete
-from penstock.config import load
+from penstock.config import Config, load
 from penstock.errors import ConfigurationError, PenstockError, UsageError
 
 # Where the supervisor of one of several sites finds what it has from its parent; see sites/child.py.
@@ -159,13 +159,29 @@ def control(command: str, options: Mapping[str, Any]) -> int:
     from penstock.admin.client import run  # noqa: PLC0415
 
     named = {name: options[name] for name in ("control", "chdir", "config", "env") if name in options}
-    config = load(named, os.environ, working_directory())
+    try:
+        config = load(named, os.environ, working_directory())
+    except ConfigurationError as error:
+        config = find_without_file(named, error)
     if command == "top":
         from penstock.admin.top import watch  # noqa: PLC0415
 
         return watch(config, options["once"], options["site"] or "")
     print(run({**options, "command": command}, config), end="")
     return 0
+
+
+def find_without_file(named: Mapping[str, Any], error: ConfigurationError) -> Config:
+    """What leads to a supervisor that runs, though its penstock.toml is broken by now. Raises the error else."""
+    from penstock.admin.client import find_socket  # noqa: PLC0415
+
+    config = load(named, os.environ, working_directory(), reads_file=False)
+    try:
+        find_socket(config)
+    except PenstockError:
+        raise error from None
+    log.warning(f"{error.message}; the supervisor goes on with what it has read")
+    return config
 
 
 def start_project(options: Mapping[str, Any]) -> int:

@@ -96,11 +96,12 @@ def find_above(directory: str, name: str) -> str | None:
         directory = parent
 
 
-def load(arguments: Mapping[str, Any], environment: Mapping[str, str], start: str) -> Config:
+def load(arguments: Mapping[str, Any], environment: Mapping[str, str], start: str, reads_file: bool = True) -> Config:
     """Lays the four layers over each other.
 
     `arguments` are those of the command line that were given, by setting name (and "config", and "site" for one of
-    several sites); `start` is the absolute working directory. Raises ConfigurationError.
+    several sites); `start` is the absolute working directory. Without `reads_file` penstock.toml counts only as the
+    place where it is. Raises ConfigurationError.
     """
     values = {setting.name: read(setting, setting.default, "default", start) for setting in TABLE}
     above: dict[str, Value] = {}
@@ -118,7 +119,7 @@ def load(arguments: Mapping[str, Any], environment: Mapping[str, str], start: st
     file = os.path.join(start, named) if named else find_file(directory)
     layer = Layer({}, {})
     site = arguments.get("site", "")
-    if file:
+    if file and reads_file:
         layer = read_file(file, site)
         values.update(layer.values)
     elif site:

@@ -109,11 +109,12 @@ def test_scale_changes_the_number_of_workers(serve):
 
 def test_a_senseless_number_of_workers_is_a_usage_error(serve):
     server = serve()
-    assert server.command("scale", "0") == (
-        "",
-        "error: there can be 1 to 32 workers\n\nhint: restart with more to have room for more\n",
-        2,
-    )
+    for number, hint in (("0", "`penstock stop` ends them all"), ("33", "restart with more to have room for more")):
+        assert server.command("scale", number) == (
+            "",
+            f"error: there can be 1 to 32 workers\n\nhint: {hint}\n",
+            2,
+        )
 
 
 def test_stop_returns_when_the_supervisor_has_left(serve):
@@ -168,6 +169,20 @@ def test_without_a_supervisor_the_error_says_how_to_get_one(launch, tmp_path):
     # Other projects may be served on this machine; then they are listed.
     assert err.startswith(f"error: no supervisor serves {tmp_path}")
     assert err.endswith(("or name its socket: --control\n", "hint: name one with --control\n"))
+
+
+def test_a_broken_file_keeps_nobody_from_looking_at_what_runs_and_from_stopping_it(serve, tmp_path):
+    server = serve()
+    tmp_path.joinpath("penstock.toml").write_text("[site]\nwrokers = 2\n")
+    out, err, code = server.command("status")
+    assert (f"pid {server.process.pid}, ready" in out, code) == (True, 0)
+    assert "penstock.toml:2: [site] has no key 'wrokers'; the supervisor goes on with what it has read" in err
+    assert server.command("reload")[2] == 2
+    assert server.command("stop")[2] == 0
+    assert server.wait_for_end() == 0
+    out, err, code = server.command("status")
+    assert (out, code) == ("", 2)
+    assert err.startswith("error: penstock.toml:2: [site] has no key 'wrokers'\n")
 
 
 def test_several_supervisors_of_one_project_are_listed(serve):

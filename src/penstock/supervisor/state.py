@@ -246,7 +246,8 @@ class State:
         if self.is_stopping:
             raise PenstockError("the supervisor is stopping")
         if not 1 <= workers <= self.room:
-            raise UsageError(f"there can be 1 to {self.room} workers", "restart with more to have room for more")
+            hint = "restart with more to have room for more" if workers > 0 else "`penstock stop` ends them all"
+            raise UsageError(f"there can be 1 to {self.room} workers", hint)
         self.wanted = workers
         message = f"{workers} workers are wanted now{reason}" if workers > 1 else f"1 worker is wanted now{reason}"
         return [Log("info", message), *self.retire_surplus(now), *self.fill(now)]
