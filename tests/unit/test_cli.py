@@ -51,6 +51,12 @@ def test_a_reader_who_has_had_enough_is_no_error():
     assert (left.returncode, left.stderr) == (141, "")
 
 
+def test_a_command_with_many_options_says_what_it_does_before_it_lists_them(capsys):
+    with pytest.raises(SystemExit):
+        main(["check", "--help"])
+    assert capsys.readouterr().out.startswith("Usage: penstock check [OPTION ...] [TARGET]\n\nChecks the project")
+
+
 @pytest.mark.parametrize("words", [["explain", "shop.wsgi"], ["--help"], ["--version"]])
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_output_that_finds_no_room_is_an_error_in_a_sentence(words, unbuffered):
