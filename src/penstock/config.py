@@ -168,7 +168,8 @@ def find_file(directory: str) -> str | None:
     """penstock.toml in the directory, or beside the manage.py here or above."""
     manage = find_above(directory, "manage.py")
     homes = (directory, os.path.dirname(manage)) if manage else (directory,)
-    return next((path for home in homes if os.path.isfile(path := os.path.join(home, FILE_NAME))), None)
+    # Also a link that leads nowhere: it is an error, and not as if there were no configuration.
+    return next((path for home in homes if os.path.lexists(path := os.path.join(home, FILE_NAME))), None)
 
 
 def read(setting: Setting, value: object, origin: str, base: str) -> Value:
@@ -311,14 +312,17 @@ def entries(
         if section == "sites" and isinstance(content, str) and not prefix:
             continue
         if section not in ("server", "site", "sites") or not isinstance(content, Mapping):
+            line = line_of(text, prefix.removesuffix("."), section)
+            name = prefix + section
+            if section in ("server", "site", "sites"):
+                raise ConfigurationError(f"{shown}:{line}: {name} is no table", f"it begins with [{name}]")
             setting = BY_NAME.get(section)
             hint = f"the sections are [{prefix}server] and [{prefix}site]" + (
-                "" if prefix else ", and [env.NAME.site]"
+                "" if prefix else ", [sites.NAME] and [env.NAME.site]"
             )
             if setting:
                 hint = f"write it below {home_of(setting, prefix)}"
-            line = line_of(text, prefix.removesuffix("."), section)
-            raise ConfigurationError(f"{shown}:{line}: unknown key {prefix + section!r}", hint)
+            raise ConfigurationError(f"{shown}:{line}: unknown key {name!r}", hint)
         kind, heading, table = section, prefix + section, content
         if section == "sites":
             heading, table = f"{prefix}sites.{site}", content.get(site, {})
