@@ -1,5 +1,6 @@
 """The `penstock` command: the only place that prints an error and picks an exit code."""
 
+import contextlib
 import errno
 import os
 import sys
@@ -130,7 +131,6 @@ def explain(options: Mapping[str, Any]) -> int:
 
 def check(options: dict[str, Any]) -> int:
     """Prints what is wrong with the project."""
-    import contextlib  # noqa: PLC0415
     import shutil  # noqa: PLC0415
 
     from penstock.check.private_site import Serving  # noqa: PLC0415
@@ -188,6 +188,7 @@ def start_project(options: Mapping[str, Any]) -> int:
     """Makes a project, and prints what to do next."""
     from penstock.django import starter  # noqa: PLC0415
 
+    working_directory()  # refused here when it is not there any more
     started = starter.start_project(options["name"], options["directory"], options["single_settings"])
     print(starter.next_steps(started, log.has_colour(1)), end="")
     return 0
@@ -224,12 +225,20 @@ def export(options: dict[str, Any]) -> int:
 
 
 def working_directory() -> str:
-    """The working directory by the name under which it was entered: a link to a release may lead elsewhere later."""
+    """The working directory by the name under which it was entered: a link to a release may lead elsewhere later.
+
+    PenstockError when somebody has removed it.
+    """
     name = os.environ.get("PWD", "")
+    with contextlib.suppress(OSError):
+        if os.path.isabs(name) and os.path.samefile(name, "."):
+            return name
     try:
-        return name if os.path.isabs(name) and os.path.samefile(name, ".") else os.getcwd()
-    except OSError:
         return os.getcwd()
+    except FileNotFoundError as error:
+        raise PenstockError(
+            "the working directory is not there any more", "enter another; there may be a new one of the same name"
+        ) from error
 
 
 # All other commands are for control().

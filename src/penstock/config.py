@@ -115,6 +115,11 @@ def load(arguments: Mapping[str, Any], environment: Mapping[str, str], start: st
     if not os.path.isdir(directory):
         origin = above["chdir"].origin if "chdir" in above else "the working directory"
         raise ConfigurationError(f"{origin} names {directory}, which is not a directory")
+    if not os.access(directory, os.X_OK):
+        raise ConfigurationError(
+            f"user {os.geteuid()} may not enter {directory}",
+            f"`namei -l {directory}` shows whom each directory lets in",
+        )
     named = arguments.get("config") or environment.get("PENSTOCK_CONFIG")
     file = os.path.join(start, named) if named else find_file(directory)
     layer = Layer({}, {})

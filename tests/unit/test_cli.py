@@ -164,3 +164,17 @@ def test_the_working_directory_keeps_the_name_of_a_link_that_leads_to_it(tmp_pat
     for stale in ("/", "current", str(tmp_path / "gone")):
         monkeypatch.setenv("PWD", stale)
         assert working_directory() == str(tmp_path / "release")
+
+
+@pytest.mark.parametrize("words", [["serve"], ["explain"], ["status"], ["startproject", "shop"]])
+def test_a_working_directory_that_was_removed_is_an_error_in_a_sentence(tmp_path, words):
+    tmp_path.joinpath("release").mkdir()
+    left = subprocess.run(
+        ["sh", "-c", 'cd release; rmdir ../release; exec "$0" -m penstock "$@"', sys.executable, *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert left.stderr.startswith("error: the working directory is not there any more\n")
+    assert left.returncode == 1
