@@ -71,7 +71,6 @@ class Mold:
 
     def run(self) -> int:
         """Loads, then forks as it is told, until the supervisor ends it or goes away."""
-        listen_to_signals()
         gc.disable()  # what loading makes stays; looking through it again and again costs a tenth of the time
         try:
             # Before another user: files with secrets may be root's alone. Nothing of the application runs in here.

@@ -161,6 +161,21 @@ def test_stacks_shows_where_each_thread_is_also_without_the_gil(serve, path):
         os.kill(server.pids[0], signal.SIGKILL)
 
 
+def test_log_files_that_are_opened_anew_just_after_a_reload_has_begun_do_not_end_it(serve):
+    server = serve()
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) for _ in range(2)]
+        for client in clients:
+            client.connect(str(socket_of(server)))
+            client.sendall(b'{"command": "status"}\n')
+            assert client.recv(2**20)
+        server.send("STOP")  # so that it hears of both at once
+        for client, command in zip(clients, (b"reload", b"reopen-logs"), strict=True):
+            client.sendall(b'{"command": "' + command + b'"}\n')
+        server.send("CONT")
+        server.wait_for("generation 2 takes over from generation 1")
+
+
 def test_without_a_supervisor_the_error_says_how_to_get_one(launch, tmp_path):
     server = launch("--version")
     server.wait_for_end()
