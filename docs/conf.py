@@ -10,6 +10,7 @@ project = "Penstock"
 project_copyright = "2026, The Penstock authors"
 extensions = ["myst_parser"]
 exclude_patterns = ["_build"]
+smartquotes = False  # they make a dash of the two hyphens of a flag
 html_theme = "furo"
 html_title = f"Penstock {release}"
 html_copy_source = False

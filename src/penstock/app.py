@@ -374,11 +374,18 @@ def own_frames(error: BaseException) -> list[Any]:
 
 
 def own_traceback(error: BaseException) -> str:
-    """The last frames of the application, and the exception."""
+    """The last frames of the application, without those of installed packages on the way to it, and the exception."""
     import traceback  # noqa: PLC0415
 
-    frames = traceback.format_list(own_frames(error)[-TRACEBACK_FRAMES:])
-    return concealed.mask("".join([*frames, *traceback.format_exception_only(error)]))
+    frames = own_frames(error)
+    first = next((number for number, frame in enumerate(frames) if not is_installed(frame.filename)), 0)
+    shown = traceback.format_list(frames[first:][-TRACEBACK_FRAMES:])
+    return concealed.mask("".join([*shown, *traceback.format_exception_only(error)]))
+
+
+def is_installed(path: str) -> bool:
+    """Whether a file belongs to a package that pip or the system has installed."""
+    return not {"site-packages", "dist-packages"}.isdisjoint(path.split(os.sep))
 
 
 def shorten(path: str) -> str:

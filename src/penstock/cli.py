@@ -1,36 +1,67 @@
 """The `penstock` command: the only place that prints an error and picks an exit code."""
 
+import contextlib
+import errno
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from penstock import log
-from penstock.config import load
+from penstock.config import Config, load
 from penstock.errors import ConfigurationError, PenstockError, UsageError
 
 # Where the supervisor of one of several sites finds what it has from its parent; see sites/child.py.
 SITE = "PENSTOCK_SITE"
 
-# As a shell tells of a program that SIGPIPE has ended.
+# As a shell tells of a program that SIGPIPE or SIGINT has ended.
 READER_LEFT = 141
+INTERRUPTED = 130
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # what a disk answers that takes no more
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command. Returns its exit status: 0, 1 application, 2 usage or configuration, 3 cannot bind."""
+    open_streams()
     try:
         # A site's supervisor has its options from its parent: a parser would be a megabyte of each site.
         status = serve({}) if SITE in os.environ else run(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
         return status
     except BrokenPipeError:
-        # Who reads, such as `head`, has had enough. Python would complain at its end of what it could not write.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()  # who reads, such as `head`, has had enough
         return READER_LEFT
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except PenstockError as error:
-        red, plain = ("\x1b[1;31m", "\x1b[0m") if log.has_colour(2) else ("", "")
-        print(f"{red}error:{plain} {error}", file=sys.stderr)
-        return error.exit_code
+        return tell(error)
+    except OSError as error:
+        if error.errno not in FULL or error.filename:
+            raise
+        drop_output()
+        return tell(PenstockError(f"standard output cannot be written: {error.strerror}"))
+
+
+def open_streams() -> None:
+    """Opens what `>&-` has closed: or the next socket would be what the application prints to."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode)  # noqa: SIM115 (until the end)
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
+
+
+def tell(error: PenstockError) -> int:
+    """Prints an error; returns its exit code."""
+    red, plain = ("\x1b[1;31m", "\x1b[0m") if log.has_colour(2) else ("", "")
+    print(f"{red}error:{plain} {error}", file=sys.stderr)
+    return error.exit_code
+
+
+def drop_output() -> None:
+    """Has nobody wait for what could not be written, or Python would complain of it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -107,7 +138,6 @@ def explain(options: Mapping[str, Any]) -> int:
 
 def check(options: dict[str, Any]) -> int:
     """Prints what is wrong with the project."""
-    import contextlib  # noqa: PLC0415
     import shutil  # noqa: PLC0415
 
     from penstock.check.private_site import Serving  # noqa: PLC0415
@@ -136,7 +166,10 @@ def control(command: str, options: Mapping[str, Any]) -> int:
     from penstock.admin.client import run  # noqa: PLC0415
 
     named = {name: options[name] for name in ("control", "chdir", "config", "env") if name in options}
-    config = load(named, os.environ, working_directory())
+    try:
+        config = load(named, os.environ, working_directory())
+    except ConfigurationError as error:
+        config = find_without_file(named, error)
     if command == "top":
         from penstock.admin.top import watch  # noqa: PLC0415
 
@@ -145,10 +178,24 @@ def control(command: str, options: Mapping[str, Any]) -> int:
     return 0
 
 
+def find_without_file(named: Mapping[str, Any], error: ConfigurationError) -> Config:
+    """What leads to a supervisor that runs, though its penstock.toml is broken by now. Raises the error else."""
+    from penstock.admin.client import find_socket  # noqa: PLC0415
+
+    config = load(named, os.environ, working_directory(), reads_file=False)
+    try:
+        find_socket(config)
+    except PenstockError:
+        raise error from None
+    log.warning(f"{error.message}; the supervisor goes on with what it has read")
+    return config
+
+
 def start_project(options: Mapping[str, Any]) -> int:
     """Makes a project, and prints what to do next."""
     from penstock.django import starter  # noqa: PLC0415
 
+    working_directory()  # refused here when it is not there any more
     started = starter.start_project(options["name"], options["directory"], options["single_settings"])
     print(starter.next_steps(started, log.has_colour(1)), end="")
     return 0
@@ -185,12 +232,20 @@ def export(options: dict[str, Any]) -> int:
 
 
 def working_directory() -> str:
-    """The working directory by the name under which it was entered: a link to a release may lead elsewhere later."""
+    """The working directory by the name under which it was entered: a link to a release may lead elsewhere later.
+
+    PenstockError when somebody has removed it.
+    """
     name = os.environ.get("PWD", "")
+    with contextlib.suppress(OSError):
+        if os.path.isabs(name) and os.path.samefile(name, "."):
+            return name
     try:
-        return name if os.path.isabs(name) and os.path.samefile(name, ".") else os.getcwd()
-    except OSError:
         return os.getcwd()
+    except FileNotFoundError as error:
+        raise PenstockError(
+            "the working directory is not there any more", "enter another; there may be a new one of the same name"
+        ) from error
 
 
 # All other commands are for control().

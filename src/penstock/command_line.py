@@ -31,6 +31,11 @@ class Parser(argparse.ArgumentParser):
         hint = nearest(word, [setting.flag for setting in LAYERED]) if message.startswith("unrecognized") else ""
         raise UsageError(message, hint or f"`{self.prog} --help` lists what there is")
 
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Leaves after --help and --version. What cannot be printed is an error here, and not at Python's end."""
+        sys.stdout.flush()
+        super().exit(status, message)
+
     def hint_for(self, word: str) -> str:
         """What to do when a word stands where a command should: an application, an option's value, or a slip."""
         if re.fullmatch(r".*[.:/].*|[a-z_]+\(\)", word):
@@ -42,7 +47,8 @@ class Parser(argparse.ArgumentParser):
 class Command(NamedTuple):
     """One command. `add_options` gives its parser what may follow the name.
 
-    `serves`: it takes what `serve` takes, Gunicorn's flags with the settings.
+    `serves`: it takes what `serve` takes, Gunicorn's flags with the settings. `usage` is for those with too many
+    options to list them all twice.
     """
 
     name: str
@@ -50,6 +56,7 @@ class Command(NamedTuple):
     description: str
     add_options: Callable[[argparse.ArgumentParser], None]
     serves: bool = False
+    usage: str | None = None
 
 
 def build_parser(words: Sequence[str]) -> Parser:
@@ -63,6 +70,7 @@ def build_parser(words: Sequence[str]) -> Parser:
 
         # "[v6]:port" is an address and no markup.
         RichHelpFormatter.help_markup = RichHelpFormatter.text_markup = False
+        RichHelpFormatter.group_name_formatter = lambda name: name[:1].upper() + name[1:]
         formatter = RichHelpFormatter
     parser = Parser(
         prog="penstock",
@@ -77,6 +85,7 @@ def build_parser(words: Sequence[str]) -> Parser:
             command.name,
             help=command.help,
             description=command.description,
+            usage=command.usage,
             formatter_class=formatter,
             allow_abbrev=False,
         )
@@ -278,12 +287,12 @@ def help_of(setting: Setting) -> str:
 class ShowVersion(argparse.Action):
     """--version, without asking for the version before somebody does."""
 
-    def __call__(self, *_: Any) -> NoReturn:
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
         """Prints it and leaves."""
         from penstock import __version__  # noqa: PLC0415
 
         print(f"penstock {__version__}")
-        sys.exit(0)
+        parser.exit()
 
 
 COMMANDS = (
@@ -293,6 +302,7 @@ COMMANDS = (
         "Serves the application that TARGET names, or that is found here.",
         add_nothing,
         serves=True,
+        usage="%(prog)s [OPTION ...] [TARGET]",
     ),
     Command(
         "runserver",
@@ -320,6 +330,7 @@ COMMANDS = (
         "and how to mend it. Ends with 1 when there are errors.",
         add_check_options,
         serves=True,
+        usage="%(prog)s [OPTION ...] [TARGET]",
     ),
     Command(
         "explain",
@@ -327,6 +338,7 @@ COMMANDS = (
         "Shows what `penstock serve` with the same arguments would do, and why. Runs no code of yours.",
         add_json,
         serves=True,
+        usage="%(prog)s [OPTION ...] [TARGET]",
     ),
     Command(
         "status", "show what a running supervisor does", "Shows the workers, and how they do.", add_status_options
@@ -394,5 +406,6 @@ COMMANDS = (
         "Says in another program's files what `penstock serve` with the same arguments would serve, and on standard "
         "error what they cannot say. Prints them, unless --write names a directory.",
         add_export_options,
+        usage="%(prog)s [OPTION ...] KIND [TARGET]",
     ),
 )

@@ -96,11 +96,12 @@ def find_above(directory: str, name: str) -> str | None:
         directory = parent
 
 
-def load(arguments: Mapping[str, Any], environment: Mapping[str, str], start: str) -> Config:
+def load(arguments: Mapping[str, Any], environment: Mapping[str, str], start: str, reads_file: bool = True) -> Config:
     """Lays the four layers over each other.
 
     `arguments` are those of the command line that were given, by setting name (and "config", and "site" for one of
-    several sites); `start` is the absolute working directory. Raises ConfigurationError.
+    several sites); `start` is the absolute working directory. Without `reads_file` penstock.toml counts only as the
+    place where it is. Raises ConfigurationError.
     """
     values = {setting.name: read(setting, setting.default, "default", start) for setting in TABLE}
     above: dict[str, Value] = {}
@@ -114,11 +115,16 @@ def load(arguments: Mapping[str, Any], environment: Mapping[str, str], start: st
     if not os.path.isdir(directory):
         origin = above["chdir"].origin if "chdir" in above else "the working directory"
         raise ConfigurationError(f"{origin} names {directory}, which is not a directory")
+    if not os.access(directory, os.X_OK):
+        raise ConfigurationError(
+            f"user {os.geteuid()} may not enter {directory}",
+            f"`namei -l {directory}` shows whom each directory lets in",
+        )
     named = arguments.get("config") or environment.get("PENSTOCK_CONFIG")
     file = os.path.join(start, named) if named else find_file(directory)
     layer = Layer({}, {})
     site = arguments.get("site", "")
-    if file:
+    if file and reads_file:
         layer = read_file(file, site)
         values.update(layer.values)
     elif site:
@@ -167,7 +173,8 @@ def find_file(directory: str) -> str | None:
     """penstock.toml in the directory, or beside the manage.py here or above."""
     manage = find_above(directory, "manage.py")
     homes = (directory, os.path.dirname(manage)) if manage else (directory,)
-    return next((path for home in homes if os.path.isfile(path := os.path.join(home, FILE_NAME))), None)
+    # Also a link that leads nowhere: it is an error, and not as if there were no configuration.
+    return next((path for home in homes if os.path.lexists(path := os.path.join(home, FILE_NAME))), None)
 
 
 def read(setting: Setting, value: object, origin: str, base: str) -> Value:
@@ -310,14 +317,17 @@ def entries(
         if section == "sites" and isinstance(content, str) and not prefix:
             continue
         if section not in ("server", "site", "sites") or not isinstance(content, Mapping):
+            line = line_of(text, prefix.removesuffix("."), section)
+            name = prefix + section
+            if section in ("server", "site", "sites"):
+                raise ConfigurationError(f"{shown}:{line}: {name} is no table", f"it begins with [{name}]")
             setting = BY_NAME.get(section)
             hint = f"the sections are [{prefix}server] and [{prefix}site]" + (
-                "" if prefix else ", and [env.NAME.site]"
+                "" if prefix else ", [sites.NAME] and [env.NAME.site]"
             )
             if setting:
                 hint = f"write it below {home_of(setting, prefix)}"
-            line = line_of(text, prefix.removesuffix("."), section)
-            raise ConfigurationError(f"{shown}:{line}: unknown key {prefix + section!r}", hint)
+            raise ConfigurationError(f"{shown}:{line}: unknown key {name!r}", hint)
         kind, heading, table = section, prefix + section, content
         if section == "sites":
             heading, table = f"{prefix}sites.{site}", content.get(site, {})

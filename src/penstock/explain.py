@@ -1,6 +1,7 @@
 """`penstock explain`: every setting with its origin, and the application that would be served. Runs no code of it."""
 
 from collections.abc import Mapping
+from textwrap import dedent
 from typing import Any
 
 from penstock import capacity
@@ -46,7 +47,7 @@ def describe(config: Config, environment: Mapping[str, str]) -> dict[str, Any]:
     try:
         found = find(config, environment)
     except PenstockError as error:
-        return {"error": error.message, "tried": error.detail.strip(), "hint": error.hint}
+        return {"error": error.message, "tried": dedent(error.detail).strip(), "hint": error.hint}
     name = f"{found.module}:{found.attribute or 'application or app'}" if found.module else "WSGI_APPLICATION"
     return {
         "application": name + ("()" if found.is_factory else ""),
@@ -82,8 +83,11 @@ def meaning(name: str, config: Config) -> str:
 
 def table(rows: list[tuple[str, str, str, str]]) -> str:
     """The rows aligned, for programs that read lines."""
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    below = "\n" + " " * (widths[0] + widths[1] + 4)
     return "\n".join(
-        f"{section:{widths[0]}}  {name:{widths[1]}}  {value:{min(widths[2], 48)}}  {origin}".rstrip()
+        f"{section:{widths[0]}}  {name:{widths[1]}}  {value:{min(widths[2], 48)}}  {origin}".rstrip().replace(
+            "\n", below
+        )
         for section, name, value, origin in rows
     )

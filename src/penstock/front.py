@@ -9,7 +9,7 @@ from penstock import log
 from penstock._native import Front
 from penstock.errors import PenstockError
 from penstock.privileges import Identity, become
-from penstock.processes import LARGEST_TEXT, Channel, Message
+from penstock.processes import LARGEST_PACKET, Channel, Message
 from penstock.supervisor.signals import do_nothing
 from penstock.worker import engine_options, listen_to_signals
 
@@ -87,7 +87,7 @@ class FrontProcess:
     def obey(self) -> bool:
         """Does what the supervisor's next message says. False when the supervisor has gone."""
         try:
-            data, descriptors, _, _ = socket.recv_fds(self.channel.end, LARGEST_TEXT * 4, 1, socket.MSG_DONTWAIT)
+            data, descriptors, _, _ = socket.recv_fds(self.channel.end, LARGEST_PACKET, 1, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return True
         except OSError:

@@ -13,7 +13,7 @@ from penstock import app, capacity, log
 from penstock._native import Scoreboard
 from penstock.boot import boot_deadline
 from penstock.config import Config, keep_fixed, load
-from penstock.errors import PenstockError
+from penstock.errors import ConfigurationError, PenstockError
 from penstock.gateway.compose import compose
 from penstock.hooks import Hooks
 from penstock.hooks import load as load_hooks
@@ -81,7 +81,6 @@ class Mold:
 
     def run(self) -> int:
         """Loads, then forks as it is told, until the supervisor ends it or goes away."""
-        listen_to_signals()
         gc.disable()  # what loading makes stays; looking through it again and again costs a tenth of the time
         try:
             # Before another user: files with secrets may be root's alone. Nothing of the application runs in here.
@@ -167,6 +166,11 @@ class Mold:
 
     def read_configuration(self) -> Config:
         """The configuration as it is now. What only a restart can change is said, and stays."""
+        try:
+            # A link to a release leads elsewhere by now, perhaps, and the old release may have been removed.
+            os.chdir(self.start)
+        except OSError as error:
+            raise ConfigurationError(f"the directory {self.start} cannot be entered: {error.strerror}") from error
         return keep_fixed(load(self.arguments, os.environ, self.start), self.config)
 
     def facts(self) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from typing import Any
 Message = dict[str, Any]
 
 # A message is one packet, so that several processes can write to one end without mixing. Linux refuses a packet above
-# net.core.wmem_default (212,992 bytes): texts are cut well below it.
-LARGEST_TEXT = 64 * 1024
+# net.core.wmem_default: texts are cut so that two fit into one, also when JSON needs six bytes for each character.
+LARGEST_PACKET = 212_992  # bytes
+LARGEST_TEXT = 16 * 1024  # characters
 
 # Seconds after which a process that nothing happened to is waiting, and no longer starting: for forget_code().
 SETTLED = 1.0
@@ -67,13 +68,13 @@ class Channel:
 
     def receive(self) -> Message | None:
         """Waits for a message; None when the other side has gone."""
-        return self.parse(self.end.recv(LARGEST_TEXT * 4))
+        return self.parse(self.end.recv(LARGEST_PACKET))
 
     def receive_waiting(self) -> Iterator[Message | None]:
         """The messages that are there already; the last is None when the other side has gone."""
         while True:
             try:
-                data = self.end.recv(LARGEST_TEXT * 4, socket.MSG_DONTWAIT)
+                data = self.end.recv(LARGEST_PACKET, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 return
             except OSError:
@@ -187,5 +188,7 @@ def describe_status(status: int) -> str:
         number = os.WTERMSIG(status)
         # Nobody else sends KILL unasked.
         reason = " (out of memory, perhaps: see dmesg)" if number == signal.SIGKILL else ""
-        return f"was killed by {signal.Signals(number).name}{reason}"
+        # Most real-time signals have no name.
+        name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+        return f"was killed by {name}{reason}"
     return f"exited with status {os.waitstatus_to_exitcode(status)}"

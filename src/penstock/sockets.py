@@ -241,6 +241,7 @@ def holder_of(port: int) -> str:
             if os.readlink(link) in inodes:
                 pid = link.split("/")[2]
                 with open(f"/proc/{pid}/cmdline", "rb") as file:
-                    command = file.read().replace(b"\0", b" ").decode(errors="replace").strip()
+                    words = file.read().decode(errors="replace").split("\0")
+                command = " ".join(os.path.basename(word) if word.startswith("/") else word for word in words).strip()
                 return f"pid {pid} ({command[:60]})"
     return ""

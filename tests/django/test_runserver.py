@@ -99,6 +99,18 @@ def test_a_mistake_is_shown_until_it_is_mended(project, command, name, text):
 
 
 @COMMANDS
+def test_settings_that_end_the_program_are_heard(project, command):
+    settings = project / "shop/settings.py"
+    good = settings.read_text()
+    with developing(project, command=command) as server:
+        server.wait_until_ready()
+        settings.write_text(good + 'import sys\nsys.exit("GREETING must be set")\n')
+        server.wait_for(r"it called sys.exit\('GREETING must be set'\)")
+        settings.write_text(good)
+        ask_until(server, "/text/", "one")
+
+
+@COMMANDS
 def test_a_mistake_in_penstock_toml_is_shown_until_it_is_mended(project, command):
     with developing(project, command=command) as server:
         server.wait_until_ready()

@@ -272,6 +272,21 @@ def test_a_place_that_cannot_be_written_is_an_error(tmp_path):
     assert "cannot be made: Not a directory" in refused.stderr
 
 
+def test_where_no_file_finds_room_nothing_is_left(tmp_path):
+    # A limit for the size of files stands for a full disk.
+    refused = subprocess.run(
+        ["sh", "-c", 'ulimit -f 0; exec "$0" startproject mysite', SCRIPTS / "penstock"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("error: no temporary file can be written: ")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("django", "message"),
     [

@@ -109,11 +109,12 @@ def test_scale_changes_the_number_of_workers(serve):
 
 def test_a_senseless_number_of_workers_is_a_usage_error(serve):
     server = serve()
-    assert server.command("scale", "0") == (
-        "",
-        "error: there can be 1 to 32 workers\n\nhint: restart with more to have room for more\n",
-        2,
-    )
+    for number, hint in (("0", "`penstock stop` ends them all"), ("33", "restart with more to have room for more")):
+        assert server.command("scale", number) == (
+            "",
+            f"error: there can be 1 to 32 workers\n\nhint: {hint}\n",
+            2,
+        )
 
 
 def test_stop_returns_when_the_supervisor_has_left(serve):
@@ -160,6 +161,21 @@ def test_stacks_shows_where_each_thread_is_also_without_the_gil(serve, path):
         os.kill(server.pids[0], signal.SIGKILL)
 
 
+def test_log_files_that_are_opened_anew_just_after_a_reload_has_begun_do_not_end_it(serve):
+    server = serve()
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) for _ in range(2)]
+        for client in clients:
+            client.connect(str(socket_of(server)))
+            client.sendall(b'{"command": "status"}\n')
+            assert client.recv(2**20)
+        server.send("STOP")  # so that it hears of both at once
+        for client, command in zip(clients, (b"reload", b"reopen-logs"), strict=True):
+            client.sendall(b'{"command": "' + command + b'"}\n')
+        server.send("CONT")
+        server.wait_for("generation 2 takes over from generation 1")
+
+
 def test_without_a_supervisor_the_error_says_how_to_get_one(launch, tmp_path):
     server = launch("--version")
     server.wait_for_end()
@@ -168,6 +184,20 @@ def test_without_a_supervisor_the_error_says_how_to_get_one(launch, tmp_path):
     # Other projects may be served on this machine; then they are listed.
     assert err.startswith(f"error: no supervisor serves {tmp_path}")
     assert err.endswith(("or name its socket: --control\n", "hint: name one with --control\n"))
+
+
+def test_a_broken_file_keeps_nobody_from_looking_at_what_runs_and_from_stopping_it(serve, tmp_path):
+    server = serve()
+    tmp_path.joinpath("penstock.toml").write_text("[site]\nwrokers = 2\n")
+    out, err, code = server.command("status")
+    assert (f"pid {server.process.pid}, ready" in out, code) == (True, 0)
+    assert "penstock.toml:2: [site] has no key 'wrokers'; the supervisor goes on with what it has read" in err
+    assert server.command("reload")[2] == 2
+    assert server.command("stop")[2] == 0
+    assert server.wait_for_end() == 0
+    out, err, code = server.command("status")
+    assert (out, code) == ("", 2)
+    assert err.startswith("error: penstock.toml:2: [site] has no key 'wrokers'\n")
 
 
 def test_several_supervisors_of_one_project_are_listed(serve):

@@ -1,6 +1,7 @@
 """What a reload tries before it takes over, with real processes: probes, code that hangs, releases behind a link."""
 
 import json
+import shutil
 import textwrap
 
 import pytest
@@ -105,6 +106,7 @@ def test_a_release_behind_a_link_is_followed_anew(launch, tmp_path, how):
     for release in ("first", "second"):
         tmp_path.joinpath(release).mkdir()
         tmp_path.joinpath(release, "hello.py").write_text(hello(release))
+        tmp_path.joinpath(release, "penstock.toml").write_text("[site]\nthreads = 2\n")
     link = tmp_path / "current"
     link.symlink_to("first")
     arguments = ["hello", "--bind", "127.0.0.1:0", "--workers", "1"]
@@ -119,6 +121,14 @@ def test_a_release_behind_a_link_is_followed_anew(launch, tmp_path, how):
     assert server.command("reload", "--chdir", str(link)) == ("generation 2 serves\n", "", 0)
     server.wait_until_left(first)
     assert server.get().startswith("second from")
+    shutil.rmtree(tmp_path / "first")  # as deployment tools do some releases later
+    assert server.command("reload", "--chdir", str(link)) == ("generation 3 serves\n", "", 0)
+    assert server.get().startswith("second from")
+    shutil.rmtree(tmp_path / "second")
+    server.send("HUP")
+    server.wait_for(
+        "generation 4 failed, generation 3 serves on: (the directory .* cannot be entered|.* is not a directory)"
+    )
 
 
 def test_templates_and_the_names_of_static_files_are_fresh_after_a_reload(launch, tmp_path):

@@ -1,4 +1,5 @@
 import os
+import re
 import textwrap
 
 import pytest
@@ -280,6 +281,21 @@ def test_a_long_traceback_is_cut_to_the_frames_next_to_the_mistake(write, config
         load_target(configure, "deep")
     assert caught.value.detail.count("File ") == app.TRACEBACK_FRAMES
     assert caught.value.detail.endswith("ZeroDivisionError: division by zero\n")
+
+
+def test_a_traceback_does_not_show_how_installed_packages_came_to_the_project(write, configure, own_process, tmp_path):
+    write(
+        {"site-packages/framework.py": "import choices\n", "site-packages/alone.py": "1 / 0\n"},
+        choices="import alone\n",
+    )
+    config = configure(app="framework", python_path=["site-packages"])
+    with pytest.raises(AppFailed) as caught:
+        load(find(config, {}), config)
+    assert re.findall(r"(\w+)\.py", caught.value.detail) == ["choices", "alone"]
+    config = configure(app="alone", python_path=["site-packages"])
+    with pytest.raises(AppFailed) as caught:
+        load(find(config, {}), config)
+    assert "alone.py" in caught.value.detail
 
 
 def test_settings_that_belong_elsewhere_and_are_not_here_are_an_error(write, configure, own_process):

@@ -52,6 +52,45 @@ def test_a_reader_who_has_had_enough_is_no_error():
     assert (left.returncode, left.stderr) == (141, "")
 
 
+def test_a_command_with_many_options_says_what_it_does_before_it_lists_them(capsys):
+    with pytest.raises(SystemExit):
+        main(["check", "--help"])
+    assert capsys.readouterr().out.startswith("Usage: penstock check [OPTION ...] [TARGET]\n\nChecks the project")
+
+
+@pytest.mark.parametrize("words", [["explain", "shop.wsgi"], ["--help"], ["--version"]])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_finds_no_room_is_an_error_in_a_sentence(words, unbuffered):
+    with open("/dev/full", "w") as full:
+        left = subprocess.run(
+            [sys.executable, "-m", "penstock", *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+            text=True,
+            check=False,
+        )
+    assert left.stderr == "error: standard output cannot be written: No space left on device\n"
+    assert left.returncode == 1
+
+
+def test_a_closed_output_is_replaced_by_one_that_is_thrown_away(tmp_path):
+    tmp_path.joinpath("seen.py").write_text(
+        "import os, sys\nfrom penstock.cli import main\nstatus = main(['explain'])\n"
+        "sys.exit(f'{status} {os.readlink(\"/proc/self/fd/1\")} {os.get_inheritable(1)}')\n"
+    )
+    command = f"exec {sys.executable} seen.py >&-"
+    left = subprocess.run(["sh", "-c", command], cwd=tmp_path, stderr=subprocess.PIPE, text=True, check=False)
+    assert left.stderr == "0 /dev/null True\n"
+
+
+def test_an_interrupt_ends_a_command_without_a_traceback(tmp_path):
+    tmp_path.joinpath("shop.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    words = [sys.executable, "-m", "penstock", "check", "shop"]
+    left = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (left.returncode, left.stdout, left.stderr) == (130, "", "")
+
+
 def test_the_version_is_printed(capsys):
     with pytest.raises(SystemExit) as left:
         main(["--version"])
@@ -134,3 +173,17 @@ def test_explain_says_where_memory_of_a_whole_site_becomes_memory_of_each_proces
     monkeypatch.setattr("penstock.explain.own_ground", lambda: Ground("", "/unit has no memory controller"))
     assert main(["explain", "--site", "shop"]) == 0
     assert "1GiB (for each process: /unit has no memory controller)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["serve"], ["explain"], ["status"], ["startproject", "shop"]])
+def test_a_working_directory_that_was_removed_is_an_error_in_a_sentence(tmp_path, words):
+    tmp_path.joinpath("release").mkdir()
+    left = subprocess.run(
+        ["sh", "-c", 'cd release; rmdir ../release; exec "$0" -m penstock "$@"', sys.executable, *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert left.stderr.startswith("error: the working directory is not there any more\n")
+    assert left.returncode == 1

@@ -37,6 +37,12 @@ def test_the_file_is_found_beside_manage_py_above(tmp_path):
     assert find_file(str(tmp_path / "mysite")) == str(tmp_path / "penstock.toml")
 
 
+def test_a_file_that_leads_nowhere_is_an_error_and_not_passed_over(tmp_path, configure):
+    tmp_path.joinpath("penstock.toml").symlink_to("shared/penstock.toml")
+    with pytest.raises(ConfigurationError, match=r"penstock\.toml cannot be read: No such file or directory"):
+        configure()
+
+
 def test_a_file_above_without_manage_py_is_not_ours(tmp_path):
     tmp_path.joinpath("penstock.toml").touch()
     tmp_path.joinpath("mysite").mkdir()
@@ -54,7 +60,12 @@ def test_a_file_above_without_manage_py_is_not_ours(tmp_path):
             r"toml:3: there are \[site\] and sites",
             "one site is [site]; of several each is a [sites.NAME]",
         ),
-        ("[web]\n", "toml:1: unknown key 'web'", "the sections are [server] and [site], and [env.NAME.site]"),
+        (
+            "[web]\n",
+            "toml:1: unknown key 'web'",
+            "the sections are [server] and [site], [sites.NAME] and [env.NAME.site]",
+        ),
+        ("site = 3\n", "toml:1: site is no table", "it begins with [site]"),
         ("[env.live]\nworkers = 1\n", "toml:2: unknown key 'env.live.workers'", "write it below [env.live.site]"),
         ("[env.live.site]\nworkrs = 1\n", r"toml:2: \[env.live.site\] has no key 'workrs'", "did you mean 'workers'?"),
         ('[env."live.eu".site]\nworkrs = 1\n', r"toml:2: \[env.live.eu.site\]", "did you mean 'workers'?"),

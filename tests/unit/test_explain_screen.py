@@ -37,3 +37,10 @@ def test_no_line_is_wider_than_the_terminal():
     text = re.sub(r"\x1b\[[0-9;]*m", "", draw(rows, 60))
     assert max(map(len, text.splitlines())) <= 60
     assert re.sub(r"\s", "", text).count("x") >= 200
+
+
+def test_a_narrow_terminal_shows_values_and_origins_too():
+    text = re.sub(r"\x1b\[[0-9;]*m", "", draw(ROWS, 40))
+    assert max(map(len, text.splitlines())) <= 40
+    assert [line.split() for line in text.splitlines() if "workers" in line] == [["workers", "4", "--workers"]]
+    assert "default" in text

@@ -41,6 +41,12 @@ def test_a_text_that_is_too_long_loses_its_beginning():
     assert message["detail"].endswith("the end")
 
 
+def test_long_texts_in_any_script_arrive():
+    ours, theirs = Channel.pair()
+    assert theirs.send({"message": "ж" * 10 * LARGEST_TEXT, "detail": "\x1b" * 10 * LARGEST_TEXT})
+    assert len(ours.receive()["message"]) == LARGEST_TEXT
+
+
 def test_a_process_takes_up_the_role_that_it_was_forked_for():
     def child():
         return 7
@@ -68,6 +74,7 @@ def test_signals_are_held_back_around_a_fork():
     [
         (9 << 8, "exited with status 9"),
         (signal.SIGSEGV, "was killed by SIGSEGV"),
+        (signal.SIGRTMIN + 1, "was killed by signal 35"),
         (signal.SIGKILL, "was killed by SIGKILL (out of memory, perhaps: see dmesg)"),
     ],
 )

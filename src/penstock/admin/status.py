@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 Facts = dict[str, Any]
 
 HALF_A_DAY = 43200
+WIDEST = 1000  # columns of the screen: a table is as wide as what is in it, and a narrow terminal breaks its lines
 
 # The columns of figures, which stand to the right.
-NUMBERS = ("worker", "pid", "pid", "gen", "age", "requests", "busy", "queue", "memory", "restarts")
+NUMBERS = ("worker", "pid", "gen", "age", "requests", "busy", "queue", "memory", "restarts")
 
 
 def describe(snapshot: Mapping[str, Any], earlier: Mapping[str, Any] | None = None) -> Facts:
@@ -84,7 +85,7 @@ def show(facts: Facts, has_colour: bool, width: int) -> str:
     from rich.text import Text  # noqa: PLC0415
 
     # "[v6]:port" is an address and no markup.
-    console = Console(width=width, no_color=not has_colour, force_terminal=has_colour, markup=False, highlight=False)
+    console = Console(width=WIDEST, no_color=not has_colour, force_terminal=has_colour, markup=False, highlight=False)
     condition = "stopping" if facts["is_stopping"] else "ready" if facts["is_ready"] else "not ready"
     previous = f", {facts['previous']} is kept for a rollback" if facts["previous"] else ""
     restarts = ", ".join(f"{count} {reason}" for reason, count in facts["restarts"].items() if count)
@@ -102,7 +103,7 @@ def show(facts: Facts, has_colour: bool, width: int) -> str:
         heading.add_row(Text(label, style="dim"), text)
 
     def columns(*names: str) -> Table:
-        table = Table(box=None, pad_edge=False, padding=(0, 2))
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for name in names:
             table.add_column(name, justify="right" if name in NUMBERS else "left", header_style="dim")
         return table
@@ -134,7 +135,7 @@ def show(facts: Facts, has_colour: bool, width: int) -> str:
         for number, shown in enumerate(tables):
             if number:
                 console.print()
-            console.print(shown)
+            console.print(shown, width=WIDEST if number else width)
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
@@ -172,8 +173,8 @@ def age(seconds: float) -> str:
 
 
 def milliseconds(seconds: float) -> str:
-    """A latency."""
-    return f"{seconds * 1000:.3g} ms"
+    """A latency; a dash when there were no requests."""
+    return f"{seconds * 1000:.3g} ms" if seconds else "-"
 
 
 def mebibytes(size: int) -> str:

@@ -94,7 +94,7 @@ def worker_row(
         rate(reading["requests"] - old.get("requests", 0), now.at - began),
         quantile_of(buckets, 0.5),
         quantile_of(buckets, 0.99),
-        f"{reading['threads_busy']}/{reading['threads_started']}",
+        f"{reading['threads_busy']}/{len(reading['threads'])}",
         str(reading["queue_length"]),
         f"{now.memory[worker['pid']] / 2**20:.0f} MiB" if now.memory.get(worker["pid"]) else NOTHING,
     )

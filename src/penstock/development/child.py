@@ -60,8 +60,8 @@ class Child:
             else:
                 self.run_program()
         except SystemExit as end:
-            if not self.has_served and end.code:
-                self.serve_failure(PenstockError("the project does not start", "the terminal says why"))
+            if end.code and not self.has_served:
+                self.show_exit(end)
         except PenstockError as error:
             self.show_failure(error)
         except Exception as error:
@@ -85,6 +85,14 @@ class Child:
 
         config = load(self.plan.options, os.environ, self.plan.directory)
         run_here(config, find_project(config), [*self.plan.arguments, "--noreload"])
+
+    def show_exit(self, end: SystemExit) -> None:
+        """The project ends itself: it has said why, or hands over a text, which Python would print at its end."""
+        if isinstance(end.code, int):
+            message = f"the project does not start: it called sys.exit({end.code})"
+            self.serve_failure(PenstockError(message, "the terminal says why"))
+        else:
+            self.show_failure(failure("the project cannot be loaded", end))
 
     def show_failure(self, error: PenstockError) -> None:
         """The error in the terminal, and a page with it for as long as nothing changes."""

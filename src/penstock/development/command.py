@@ -50,7 +50,7 @@ def run_here(config: Config, found: Found, arguments: list[str]) -> None:
 
         django.setup()
         from penstock.django.management.commands.runserver import Command  # noqa: PLC0415
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise failure(
             f"Django cannot start with the settings {found.settings}", error, found.settings_origin
         ) from error

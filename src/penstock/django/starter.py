@@ -42,13 +42,17 @@ def start_project(name: str, directory: str | None, is_single: bool) -> Started:
             f"{target} is there already",
             f"choose another name or directory; `penstock startproject {name} DIR` adds to a directory that you have",
         )
-    with tempfile.TemporaryDirectory() as place:
-        made = Path(place, "project")
-        made.mkdir()
-        render(name, made, is_single)
-        files = sorted(str(path.relative_to(made)) for path in made.rglob("*") if path.is_file())
-        refuse_conflicts(name, target, files)
-        move(made, target, files)
+    try:
+        with tempfile.TemporaryDirectory() as place:
+            made = Path(place, "project")
+            made.mkdir()
+            render(name, made, is_single)
+            files = sorted(str(path.relative_to(made)) for path in made.rglob("*") if path.is_file())
+            refuse_conflicts(name, target, files)
+            move(made, target, files)
+    except OSError as error:
+        reason = f"no temporary file can be written: {error.strerror}"
+        raise PenstockError(reason, "the variable TMPDIR names another place") from error
     return Started(target, files)
 
 
@@ -113,7 +117,7 @@ def render(name: str, directory: Path, is_single: bool) -> None:
             django_series="{}.{}".format(*django.VERSION),
         )
     except CommandError as error:
-        raise UsageError(str(error).rstrip("."), "choose another name") from error
+        raise UsageError(str(error).partition(". ")[0].rstrip("."), "choose another name") from error
     if is_single:
         merge_settings(directory / name / "settings")
     directory.joinpath(".env").chmod(0o600)  # secrets will be added to it
@@ -170,4 +174,4 @@ def move(source: Path, target: Path, files: list[str]) -> None:
     except OSError as error:
         for path in reversed(made):
             path.rmdir() if path.is_dir() else path.unlink()
-        raise PenstockError(f"{error.filename} cannot be made: {error.strerror}") from error
+        raise PenstockError(f"{error.filename or place} cannot be made: {error.strerror}") from error

@@ -522,9 +522,10 @@ class Supervisor(Loop):
                 self.act(self.state.mold_exited(generation, "", time.monotonic()))
                 return
             if not pid:
-                from penstock.mold import Mold  # noqa: PLC0415 (the supervisor itself stays small)
+                from penstock.mold import Mold, listen_to_signals  # noqa: PLC0415 (the supervisor itself stays small)
 
                 self.leave_behind()
+                listen_to_signals()  # before they are let in: USR1 to all molds may be on its way already
                 ours.close()
                 mold = Mold(
                     config=self.config,

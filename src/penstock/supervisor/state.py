@@ -170,6 +170,10 @@ class WorkerHandle:
         """Whether it is ready, and stays."""
         return self.ready_at is not None and not self.is_leaving
 
+    def is_tried(self, trial: int | None) -> bool:
+        """Whether the trial is about it. One that was ready before serves since the time before a rollback to it."""
+        return self.generation == trial and self.ready_at is None
+
     @property
     def state(self) -> str:
         """In a word."""
@@ -242,7 +246,8 @@ class State:
         if self.is_stopping:
             raise PenstockError("the supervisor is stopping")
         if not 1 <= workers <= self.room:
-            raise UsageError(f"there can be 1 to {self.room} workers", "restart with more to have room for more")
+            hint = "restart with more to have room for more" if workers > 0 else "`penstock stop` ends them all"
+            raise UsageError(f"there can be 1 to {self.room} workers", hint)
         self.wanted = workers
         message = f"{workers} workers are wanted now{reason}" if workers > 1 else f"1 worker is wanted now{reason}"
         return [Log("info", message), *self.retire_surplus(now), *self.fill(now)]
@@ -514,6 +519,8 @@ class State:
             if not generation:
                 continue
             mine = [worker for worker in staying if worker.generation == generation]
+            if generation == self.trial:
+                mine = [worker for worker in mine if worker.is_tried(generation)]
             missing = target + sum(bool(worker.due) for worker in mine) - len(mine)
             if generation == self.serving and any(w.generation not in (self.serving, self.trial) for w in staying):
                 missing = min(missing, 0 if any(w.ready_at is None for w in mine) else 1)
@@ -596,7 +603,7 @@ class State:
         if generation in self.molds and not self.molds[generation].has_failed:
             actions.append(StopMold(generation))
         for worker in self.workers.values():
-            if worker.generation == generation:
+            if worker.is_tried(generation):
                 worker.is_leaving = True
                 if worker.pid:
                     actions.append(Signal(worker.pid, "KILL"))
@@ -604,7 +611,7 @@ class State:
 
     def lose(self, worker: WorkerHandle, message: str, now: float) -> list[Action]:
         """A worker ended that nobody had asked to: another one, after a pause, unless a trial ends with it."""
-        if worker.generation == self.trial:
+        if worker.is_tried(self.trial):
             self.trial_deaths += 1
             if self.serving or self.trial_deaths >= BOOT_TRIES or worker.killed_because:
                 return self.fail_trial(unexpected(message), now)

@@ -66,6 +66,17 @@ def test_a_person_reads_a_table():
     assert lines[-1][1].split() == ["3", "ready", "0s", "5", "2/8", "1", "-"]
 
 
+def test_a_narrow_terminal_loses_nothing():
+    text = show(describe(snapshot(10, worker(1, 123456)), snapshot(9)), has_colour=False, width=40)
+    assert "…" not in text
+    assert "     1         3  ready   0s    123456   2/8      1       -" in text
+
+
+def test_without_a_request_there_is_no_latency():
+    text = show(describe(snapshot(10), snapshot(9)), has_colour=False, width=100)
+    assert "p50 -, p99 -" in text
+
+
 def test_an_age_has_its_two_largest_units():
     assert [age(seconds) for seconds in (5, 65, 3700, 90000)] == ["5s", "1m 5s", "1h 1m", "1d 1h"]
 

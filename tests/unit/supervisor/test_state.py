@@ -771,6 +771,55 @@ def test_a_rollback_during_a_rollback_is_refused_and_changes_nothing():
     assert (world.state.serving, world.state.trial, world.state.previous) == (2, 1, 1)
 
 
+def rolled_back_in_the_middle():
+    """Two workers of generation 1: one finishes its requests, one still takes some, and it is asked for again.
+
+    Returns the start of the worker on trial.
+    """
+    world = World(workers=2).boot()
+    world.do(world.state.reload(world.now))
+    [start] = world.load(2)
+    world.start(start)
+    assert [(w.number, w.generation) for w in world.state.workers.values() if w.takes_requests] == [(2, 1), (3, 2)]
+    world.done.clear()
+    [start] = [one for one in world.do(world.state.rollback(world.now)) if one.generation == 1]
+    return world, start
+
+
+def test_a_rollback_before_the_old_workers_have_left_tries_a_worker_of_its_own_and_keeps_those():
+    world, start = rolled_back_in_the_middle()
+    assert start == StartWorker(1, 5, 2)
+    world.start(start)
+    assert (world.state.serving, world.state.previous) == (1, 2)
+    assert world.settled[1] is None
+    staying = [worker for worker in world.state.workers.values() if not worker.is_leaving]
+    assert [worker.generation for worker in staying if worker.takes_requests] == [1, 1]
+
+
+def test_a_rollback_that_fails_kills_no_worker_that_has_requests():
+    world, start = rolled_back_in_the_middle()
+    world.exit(world.fork(start), "was killed by SIGSEGV")
+    assert world.state.serving == 2
+    assert Signal(1001, "KILL") not in world.done
+    assert Signal(1002, "KILL") not in world.done
+
+
+def test_a_reload_during_a_rollback_kills_no_worker_that_has_requests():
+    world, start = rolled_back_in_the_middle()
+    pid = world.fork(start)
+    world.do(world.state.reload(world.now))
+    assert [action for action in world.done if isinstance(action, Signal)] == [Signal(pid, "KILL")]
+
+
+def test_an_old_worker_that_dies_during_a_rollback_does_not_fail_it():
+    world, start = rolled_back_in_the_middle()
+    world.fork(start)
+    world.exit(1002, "was killed by SIGKILL")
+    assert (world.state.serving, world.state.trial) == (2, 1)
+    world.ready(start.number)
+    assert world.state.serving == 1
+
+
 def test_a_rollback_whose_mold_dies_changes_nothing():
     world = reloaded()
     world.do(world.state.rollback(world.now))

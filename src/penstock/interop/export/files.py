@@ -1,5 +1,6 @@
 """What is done with the exported files: printed, compared, or written. Never writes over what somebody has changed."""
 
+import contextlib
 import difflib
 import os
 from collections.abc import Iterator, Mapping
@@ -52,6 +53,8 @@ def write(directory: Path, files: Mapping[str, str], is_forced: bool) -> Iterato
             beside.write_text(changed[name], "utf-8")
             beside.replace(path)
         except OSError as error:
+            with contextlib.suppress(OSError):
+                beside.unlink()
             raise PenstockError(f"{path} cannot be written: {error.strerror}") from error
         yield f"{path} is written"
 

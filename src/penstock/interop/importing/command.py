@@ -3,6 +3,7 @@
 Writes over nothing unless it is told to, and nothing at all when a file is wrong.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -158,8 +159,12 @@ def put_out(draft: Draft, kind: str, text: str, options: Mapping[str, Any]) -> N
 
 def save(path: str, text: str) -> None:
     """Writes a file that only its owner may read, because it may hold passwords as its source did."""
+    is_new = not os.path.lexists(path)
     try:
         with open(path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             file.write(text)
     except OSError as error:
+        if is_new:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
         raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from error
