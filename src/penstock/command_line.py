@@ -173,6 +173,9 @@ def add_import_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="the report as JSON, for programs")
     parser.add_argument("--dry-run", action="store_true", help="show what would be written, and write nothing")
     parser.add_argument("--force", action="store_true", help="write over a file that is there")
+    parser.add_argument(
+        "--accept-open", action="store_true", help="write also when paths that were guarded will not be any more"
+    )
 
 
 def add_runserver_options(parser: argparse.ArgumentParser) -> None:

@@ -9,22 +9,26 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from penstock.interop.importing.apache_auth import AUTH_DIRECTIVES, Guard, read_guard
+from penstock.interop.importing.apache_patterns import has_pattern, is_about_dotfiles, paths_of
+from penstock.interop.importing.apache_script import read_script
 from penstock.interop.importing.apache_syntax import Node, Reader
 from penstock.interop.importing.apache_words import DAEMON_OPTIONS, REMARKS, SETTINGS
 from penstock.interop.importing.draft import (
     CARRIED,
+    OPEN,
     UNKNOWN,
     UNNEEDED,
     UNSUPPORTED,
     Directive,
     Draft,
+    Into,
     Remark,
     Site,
     join,
 )
+from penstock.interop.importing.interpreter import import_python_path, import_venv
 
 SECTIONS = ("directory", "location", "files")
-PATTERNS = ("locationmatch", "directorymatch", "filesmatch", "if", "elseif", "else", "files")
 TLS = "Penstock speaks no TLS: keep a server in front for it, and name that one in forwarded_allow"
 
 
@@ -107,10 +111,13 @@ class Importer:
 
     def find_applications(self, context: Context) -> None:
         """Makes the sites of a context."""
-        for node in context.all("wsgiscriptalias"):
-            if len(node.arguments) < 2:
-                continue
+        nodes = [node for node in context.all("wsgiscriptalias") if len(node.arguments) > 1]
+        for node in sorted(nodes, key=lambda node: len(node.arguments[0])):
             url, script = "/" + node.arguments[0].strip("/"), join(self.root, node.arguments[1])
+            main = next((one for one in context.applications if one.url == "/"), None)
+            if main and is_mount(main, node, script):
+                context.applications.append(Application(main.site, url, script, node))
+                continue
             words = "-".join([*context.hosts[:1], *url.split("/")])
             site = self.draft.site(re.sub(r"[^A-Za-z0-9]+", "-", words).strip("-") or "site")
             site.path = url
@@ -146,7 +153,7 @@ class Importer:
         special = getattr(self, f"import_{node.name}", None)
         if special:
             special(node, context)
-        elif node.name in SECTIONS:
+        elif node.name in SECTIONS or (has_pattern(node) and node.children is not None):
             self.import_section(node, context)
         else:
             self.import_plain(node, context)
@@ -166,6 +173,8 @@ class Importer:
             self.draft.find(node.directive, UNNEEDED, "no application stands beside it")
         elif node.name.startswith("ssl"):
             self.draft.find(node.directive, UNSUPPORTED, TLS)
+        elif refuses(node) and sites:
+            self.draft.find(node.directive, OPEN, "refuse these paths with [[site.auth]], or in a server in front")
         elif node.name.startswith(("rewrite", "redirect")):
             self.draft.find(
                 node.directive,
@@ -174,10 +183,8 @@ class Importer:
             )
         elif node.name.startswith("proxy"):
             self.draft.find(node.directive, UNSUPPORTED, "Penstock is no proxy: keep a server in front for this")
-        elif node.name in AUTH_DIRECTIVES or node.name in PATTERNS:
-            self.draft.find(
-                node.directive, UNSUPPORTED, "patterns and conditions are not known: guard paths with [[auth]]"
-            )
+        elif node.name in AUTH_DIRECTIVES:
+            self.draft.find(node.directive, UNSUPPORTED, "it says nothing outside of a section")
         else:
             self.draft.find(
                 node.directive, UNKNOWN, "not a directive that this knows: look whether it is still needed"
@@ -216,6 +223,10 @@ class Importer:
             self.draft.find(node.directive, UNSUPPORTED, "a URL and a script are missing")
             return
         site, script = application.site, application.script
+        plain = read_script(script)
+        if application.url != site.path and plain:
+            self.draft.set(site, "mounts", {application.url: plain[0]}, node.directive, base=self.root)
+            return
         options = dict(argument.partition("=")[::2] for argument in node.arguments[2:])
         group = options.get("process-group") or self.setting_of("wsgiprocessgroup", application, context)
         daemon = self.groups.get(group)
@@ -228,14 +239,14 @@ class Importer:
         module, directory = module_of(script, [place for place in places if place])
         attribute = self.setting_of("wsgicallableobject", application, context)
         target = f"{module}:{attribute}" if attribute else module
-        if not script.endswith(".py"):
+        if plain:
+            target, variables = plain
+            if variables:
+                self.draft.set(site, "environment", variables, node.directive, base=self.root)
+        elif not script.endswith((".py", ".wsgi")):
             name = os.path.basename(script)
-            self.draft.find(
-                node.directive,
-                UNSUPPORTED,
-                f"{name} must be a module: `ln -s {name} {re.sub('[^A-Za-z0-9]', '_', name)}.py` beside it, and name "
-                "that file in app; or name the project's own wsgi module",
-            )
+            note = f"give {name} a name that ends with .wsgi or .py, and name it in app"
+            self.draft.find(node.directive, UNSUPPORTED, note)
             return
         if directory and "chdir" not in site.settings:
             self.draft.set(site, "chdir", directory, node.directive, base=self.root)
@@ -254,19 +265,17 @@ class Importer:
 
     def import_daemon(self, node: Node, site: Site) -> None:
         """The options of WSGIDaemonProcess, each with a finding."""
-        for argument in node.arguments[1:]:
-            name, _, value = argument.partition("=")
+        options = [argument.partition("=")[::2] for argument in node.arguments[1:]]
+        home = join(self.root, dict(options).get("home", "."))
+        for argument, (name, value) in zip(node.arguments[1:], options, strict=True):
             directive = Directive(node.place, f"WSGIDaemonProcess {node.arguments[0]} {argument}")
             option = DAEMON_OPTIONS.get(name)
             if option is None:
                 self.draft.find(directive, UNKNOWN, "not an option that this knows: look whether it is still needed")
             elif name == "python-home":
-                site.python = os.path.join(join(self.root, value), "bin", "python")
-                self.draft.find(
-                    directive,
-                    CARRIED,
-                    f"python of the site; one site alone: start {os.path.dirname(site.python)}/penstock",
-                )
+                import_venv(value, directive, Into(self.draft, site, self.root))
+            elif name == "python-path":
+                import_python_path(value.split(":"), directive, Into(self.draft, site, home))
             elif isinstance(option, Remark):
                 self.draft.find(directive, *option)
             else:
@@ -282,17 +291,45 @@ class Importer:
 
     def import_section(self, node: Node, context: Context) -> None:
         """<Directory>, <Location> and <Files>: who may see what is below."""
-        places = self.places_of(node, context)
         self.draft.find(node.directive, UNNEEDED, "what is in it is reported line by line")
-        children = flatten(node.children or [])
+        children = flatten(node.children or []) if node.name in SECTIONS else node.children or []
         guard = read_guard(node, children, self.root)
         rest = [child for child in children if child.name not in AUTH_DIRECTIVES]
-        self.import_guard(guard, node, places, context)
+        if guard.table and has_pattern(node) and not (node.name == "directory" and self.is_elsewhere(node, context)):
+            self.import_pattern(guard, node, context)
+        else:
+            self.import_guard(guard, node, self.places_of(node, context), context)
         for child in rest:
             if child.name in ("wsgiprocessgroup", "wsgiapplicationgroup", "wsgicallableobject", "files"):
                 self.draft.find(child.directive, UNNEEDED, "taken into account")
+            elif age := max_age(child):
+                for site, _ in self.places_of(node, context):
+                    self.draft.set(site, "static_max_age", age, child.directive, base=self.root)
+            elif child.children is not None:
+                self.import_section(child, context)
             else:
                 self.import_plain(child, Context([], context))
+
+    def import_pattern(self, guard: Guard, node: Node, context: Context) -> None:
+        """A guard of what matches a pattern: of paths, of files that are never served, or of nothing any more."""
+        if is_about_dotfiles(node) or not context.applications:
+            reason = "no name that begins with a dot is served" if context.applications else "nothing is served there"
+            for directive, _, _ in guard.findings:
+                self.draft.find(directive, UNNEEDED, reason)
+        elif paths := paths_of(node):
+            places = [(owner_of(path, context.applications).site, path) for path in paths]
+            self.import_guard(guard, node, places, context)
+        else:
+            for directive, _, _ in guard.findings:
+                note = f"no path says what {node.text} matches: guard what it is about with [[site.auth]]"
+                self.draft.find(directive, OPEN, note)
+
+    def is_elsewhere(self, node: Node, context: Context) -> bool:
+        """Whether nothing of what is served can lie where a pattern of directories leads."""
+        place = join(self.root, re.split(r"[*?\[]", node.arguments[-1])[0].rpartition("/")[0] or "/")
+        roots = [join(self.root, alias.arguments[1]) for alias in context.all("alias") if len(alias.arguments) == 2]
+        scripts = [application.script for application in context.applications]
+        return not any(under(one, place) or under(place, one) for one in [*roots, *scripts])
 
     def import_guard(self, guard: Guard, node: Node, places: list[tuple[Site, str]], context: Context) -> None:
         """Reports the directives of a guard, and has it guard the places."""
@@ -303,8 +340,8 @@ class Importer:
             return
         for site, url in places:
             table = guard.table | {"path": url}
-            if "provider" in guard.table and guard.table["provider"] != "none" and not context.has_tls:
-                table["over_http"] = True
+            if guard.table.get("provider", "none") != "none" and not context.has_tls:
+                table.setdefault("over_http", True)
             earlier = [one for one in site.settings.get("auth", []) if one["path"] == url]
             if earlier and not all(earlier[0][name] == value for name, value in table.items() if name != "over_http"):
                 self.draft.find(node.directive, UNSUPPORTED, f"{url} has a guard already: write both in one [[auth]]")
@@ -358,6 +395,12 @@ class Importer:
         self.draft.set(site, "static", {url: path}, node.directive, base=self.root, note=f"static: {url}")
 
 
+def is_mount(main: Application, node: Node, script: str) -> bool:
+    """Whether a script runs in the very interpreter of the main one, and only names another application."""
+    groups = [one for one in node.arguments[2:] if one.startswith(("process-group=", "application-group="))]
+    return len(groups) == 2 and groups == main.node.arguments[2:] and bool(read_script(script))
+
+
 def owner_of(url: str, applications: list[Application]) -> Application:
     """The application below whose URL another one is; the longest decides."""
     fitting = [one for one in applications if under(url, one.url)]
@@ -373,6 +416,27 @@ def covers(node: Node, application: Application) -> bool:
 def under(path: str, above: str) -> bool:
     """Whether a path or a URL is another, or below it."""
     return f"{path.rstrip('/')}/".startswith(f"{above.rstrip('/')}/")
+
+
+def refuses(node: Node) -> bool:
+    """Whether a directive of mod_rewrite or mod_alias keeps everybody out, and not only from what is never served."""
+    words = node.arguments
+    if node.name == "rewriterule" and len(words) > 2 and re.search(r"\b(F|forbidden|G|gone)\b", words[2]):
+        return not is_about_dotfiles(node)
+    return (
+        node.name.startswith("redirect")
+        and words[:1] in (["403"], ["404"], ["410"], ["gone"])
+        and (not is_about_dotfiles(node))
+    )
+
+
+def max_age(node: Node) -> str:
+    """The seconds that files may be kept, where a field says only that."""
+    words = [word.lower() for word in node.arguments]
+    found = (
+        re.fullmatch(r"max-age=([0-9]+)", words[2]) if words[:2] == ["set", "cache-control"] and words[2:] else None
+    )
+    return found[1] if found and node.name == "header" else ""
 
 
 def has_rules(node: Node) -> bool:
@@ -392,6 +456,8 @@ def flatten(nodes: list[Node]) -> list[Node]:
 
 def module_of(script: str, directories: list[str]) -> tuple[str, str]:
     """The module of a script as seen from one of the directories, and that directory; else its path."""
+    if script.endswith(".wsgi"):
+        return script, ""
     homes = sorted(directories, key=len, reverse=True)
     above = os.path.dirname(os.path.dirname(script))
     for directory in [*homes, *([above] if os.path.basename(script) == "wsgi.py" else [])]:
