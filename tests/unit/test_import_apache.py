@@ -99,6 +99,20 @@ def test_a_guard_outside_of_all_hosts_guards_each_of_them(capsys, tmp_path):
     assert [site["auth"][0]["path"] for site in sites.values()] == ["/inside", "/inside"]
 
 
+def test_an_application_in_the_same_interpreter_becomes_a_mount(capsys, tmp_path):
+    for name in ("shop", "blog"):
+        (tmp_path / f"{name}.wsgi").write_text(f"from {name} import application\n")
+    group = "process-group=a application-group=%{GLOBAL}"
+    text = f"WSGIDaemonProcess a\nWSGIScriptAlias /blog {tmp_path}/blog.wsgi {group}\n"
+    text += f"WSGIScriptAlias / {tmp_path}/shop.wsgi {group}\n<Location />\nRequire all denied\n</Location>\n"
+    config = import_text(capsys, tmp_path, "a.conf", text).config()
+    assert (config.app, config.mounts) == ("shop:application", {"/blog": "blog:application"})
+    assert [table["path"] for table in config.auth] == ["/"]
+    text = text.replace("process-group=a", "process-group=b", 1)
+    sites = tomllib.loads(import_text(capsys, tmp_path, "b.conf", text, "--force").text)["sites"]
+    assert [site.get("path", "/") for site in sites.values()] == ["/", "/blog"]
+
+
 def test_the_directory_that_is_nearer_decides(capsys, tmp_path):
     text = (
         "<Directory />\nRequire all denied\n</Directory>\n"

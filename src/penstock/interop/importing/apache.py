@@ -353,6 +353,9 @@ class Importer:
         target = node.arguments[-1] if node.arguments else "/"
         places = []
         for application in context.applications:
+            is_within = application.url != application.site.path and not under(target, application.url)
+            if node.name == "location" and is_within:
+                continue  # a mount, whose site has the place already
             if node.name == "location":
                 if under(target, application.url) or under(application.url, target):
                     places.append((application.site, target if under(target, application.url) else application.url))
