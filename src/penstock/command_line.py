@@ -390,7 +390,8 @@ COMMANDS = (
         "export",
         "write the files of nginx, systemd, Docker, Kubernetes, Gunicorn and others",
         "Says in another program's files what `penstock serve` with the same arguments would serve, and on standard "
-        "error what they cannot say. Prints them, unless --write names a directory.",
+        "error what they cannot say. Prints them, unless --write names a directory. Of several sites it exports all, "
+        "or the one whose name stands behind the kind.",
         add_export_options,
     ),
 )

@@ -285,6 +285,19 @@ def test_each_of_several_sites_has_an_address_where_sites_are_not_known(tmp_path
     assert [own_address("mod_wsgi", site).bind for site in sites] == [[bind]] * 2
 
 
+def test_one_of_several_sites_alone_is_told_all_and_what_it_is_not(tmp_path, monkeypatch, own_process, capsys):
+    monkeypatch.chdir(tmp_path)
+    tmp_path.joinpath("shop").mkdir()
+    tmp_path.joinpath("shop/cart.py").write_text("application = print\n")
+    site = 'chdir = "shop"\napp = "cart"\npath = "/shop"\nthreads = 3\non_demand = true\n'
+    tmp_path.joinpath("penstock.toml").write_text(f"[sites.cart]\n{site}[sites.other]\n")
+    assert main(["export", "procfile", "cart"]) == 0
+    told = capsys.readouterr()
+    assert "web: penstock serve cart --threads=3 --bind 0.0.0.0:$PORT" in told.out
+    assert "note: on_demand: " in told.err
+    assert "note: path: alone it answers below / and not /shop" in told.err
+
+
 def test_no_site_at_all_is_wrong_usage(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     tmp_path.joinpath("penstock.toml").write_text('sites = "sites.d/*.toml"\n')

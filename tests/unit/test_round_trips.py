@@ -14,7 +14,7 @@ from penstock.interop.export.command import export
 from penstock.interop.export.deployment import Wishes, gather
 from penstock.kinds import Choice, Count, Duration, Flag, Measure
 from penstock.kinds import Path as PathKind
-from penstock.settings import LAYERED, Setting
+from penstock.settings import BY_NAME, LAYERED, Setting
 
 # Values for the settings whose kind does not tell one that is not the default.
 CHOSEN: dict[str, Any] = {
@@ -174,6 +174,15 @@ TRIPS = [
     for setting in LAYERED
     if setting.name not in ("chdir", "settings")
 ]
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_all_that_can_be_said_comes_back_at_once(project, capsys, kind):
+    # Only one of both names an interpreter; and Apache's guard of a path has the addresses of the whole site in it.
+    together = CARRIES[kind] - {"python", "chdir"} - ({"allow", "deny"} if kind == "mod_wsgi" else set())
+    trip = Trip(project, capsys, kind)
+    before, after = trip.go(**{name: other_than_default(BY_NAME[name]) for name in together})
+    assert {name: after[name] for name in together} == {name: before[name] for name in together}
 
 
 @pytest.mark.parametrize(("kind", "setting"), TRIPS)

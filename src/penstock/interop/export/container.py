@@ -1,6 +1,6 @@
 """What the exports for containers share: how Penstock is started inside of one, and which ports it has there."""
 
-from penstock.interop.export.deployment import Deployment, is_chosen
+from penstock.interop.export.deployment import Deployment, alone_notes, is_chosen
 from penstock.settings import BY_NAME
 
 PORT = 8000
@@ -48,7 +48,7 @@ def state_notes(deployment: Deployment) -> list[str]:
     """What a container would lose."""
     config = deployment.config
     told = [f"{place} is lost with the container: put a volume there" for place in deployment.data]
-    told += host_notes(deployment)
+    told += [*host_notes(deployment), *alone_notes(deployment)]
     if any(not peer.startswith("127.") and peer not in ("::1", "unix") for peer in config.forwarded_allow):
         return told
     return [

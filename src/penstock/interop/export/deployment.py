@@ -328,8 +328,27 @@ def site_notes(deployment: Deployment, who: str) -> list[str]:
     address = ", ".join(config.bind)
     return [
         f"bind: {who} cannot tell sites apart, so a server in front has to pass {hosts} to {address}",
-        *(f"{name} has no counterpart in {who}: it runs all the time" for name in ("on_demand",) if config.on_demand),
+        *demand_notes(deployment),
     ]
+
+
+def demand_notes(deployment: Deployment) -> list[str]:
+    """What only the parent of several sites does."""
+    return ["on_demand: the site runs all the time there"] if deployment.config.on_demand else []
+
+
+def alone_notes(deployment: Deployment) -> list[str]:
+    """What one of several sites is not, when `penstock serve` has it alone."""
+    config = deployment.config
+    if not config.site or f"--site={config.site}" in deployment.serve:
+        return []
+    told = demand_notes(deployment)
+    if config.path != "/":
+        told.append(
+            f"path: alone it answers below / and not {config.path}: what is in front takes {config.path} off, and "
+            "Django's FORCE_SCRIPT_NAME names it"
+        )
+    return told
 
 
 def rounded(deployment: Deployment, names: Collection[str], unit: int = 1, called: str = "seconds") -> list[str]:

@@ -19,6 +19,7 @@ from penstock.interop.export.deployment import (
     Deployment,
     Exported,
     Folder,
+    demand_notes,
     is_chosen,
     is_uwsgi,
     rounded,
@@ -336,7 +337,7 @@ def preamble(deployment: Deployment) -> str:
 def notes(deployment: Deployment) -> list[str]:
     """What means something else there."""
     config = deployment.config
-    told = ["bind: Apache listens where its own Listen lines say"]
+    told = ["bind: Apache listens where its own Listen lines say", *demand_notes(deployment)]
     if config.default:
         told.append("default: the virtual host that Apache reads first answers for all others: name its file 000-…")
     if config.workers == "auto" or ".." in str(config.workers):

@@ -3,7 +3,7 @@
 import shlex
 
 from penstock.interop.export.container import host_notes, kept
-from penstock.interop.export.deployment import Deployment, Exported
+from penstock.interop.export.deployment import Deployment, Exported, alone_notes
 
 
 def export(deployment: Deployment) -> Exported:
@@ -11,7 +11,7 @@ def export(deployment: Deployment) -> Exported:
     words = map(shlex.quote, kept(deployment))
     lines = [" ".join(["web: penstock serve", *words, "--bind", "0.0.0.0:$PORT", "--access-log", "-"])]
     told = ["forwarded_allow: name the platform's own network, so that the clients' addresses are believed"]
-    told += host_notes(deployment)
+    told += [*host_notes(deployment), *alone_notes(deployment)]
     if deployment.settings:
         lines.append("release: python manage.py migrate --no-input")
     if deployment.secrets:
