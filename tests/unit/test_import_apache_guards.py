@@ -70,6 +70,8 @@ def test_names_that_begin_with_a_dot_need_no_guard(capsys, tmp_path, opening):
         section("Location /in*side", "Require ip 10.0.0.0/8"),
         section('DirectoryMatch "^/srv/.*/private"', DENIED),
         section("Directory /srv/*/static", "Require ip 10.0.0.0/8"),
+        section("Directory /srv/shop/static", "Require all granted", section('Files "*.bak"', DENIED)),
+        section("Directory /srv/shop", "Require all granted", section(r'FilesMatch "\.bak$"', DENIED)),
         "RewriteRule ^/inside - [F,L]\n",
         "RedirectMatch 403 ^/inside\n",
     ],
@@ -103,6 +105,11 @@ def test_a_program_hears_of_it_too(capsys, tmp_path):
         section("Directory /usr/share/*/doc", DENIED),
         section('FilesMatch "x"', 'Header set X-A "b"'),
         r"RedirectMatch 404 /\.git" + "\n",
+        r"RewriteRule (^|/)\.git - [F]" + "\n",
+        section("Directory /srv/shop/shop", section("Files wsgi.py", "Require all granted")),
+        section("Directory /srv/shop/shop", DENIED, section("Files wsgi.py", "Require all granted")),
+        section("Location /inside", "SSLRequireSSL"),
+        section("Directory /usr/share/doc", "Require all granted", section('Files "*.bak"', DENIED)),
     ],
 )
 def test_what_guarded_nothing_that_is_served_is_no_reason_to_stop(capsys, tmp_path, harmless):
@@ -131,6 +138,13 @@ def test_what_guarded_nothing_that_is_served_is_no_reason_to_stop(capsys, tmp_pa
 def test_combined_rules_let_nobody_in_who_was_out(capsys, tmp_path, rules, table):
     text = SITE + section("Location /inside", *rules)
     assert paths(import_text(capsys, tmp_path, "a.conf", text)) == {"/inside": table}
+
+
+def test_rules_for_the_script_alone_count_more_than_those_of_its_directory(capsys, tmp_path):
+    text = SITE + section("Directory /srv/shop/shop", "Require all granted", section("Files wsgi.py", DENIED))
+    imported = import_text(capsys, tmp_path, "a.conf", text)
+    assert paths(imported) == {"/": CLOSED}
+    assert imported.notes["Require all granted"] == "<Files wsgi.py> within has rules of its own"
 
 
 def test_an_unlimited_body_stays_unlimited(capsys, tmp_path):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from penstock.interop.importing.apache_auth import AUTH_DIRECTIVES, Guard, read_guard
-from penstock.interop.importing.apache_patterns import has_pattern, is_about_dotfiles, paths_of
+from penstock.interop.importing.apache_patterns import has_pattern, is_about_dotfiles, means_dotfiles, paths_of
 from penstock.interop.importing.apache_script import read_script
 from penstock.interop.importing.apache_syntax import Node, Reader
 from penstock.interop.importing.apache_words import DAEMON_OPTIONS, REMARKS, SETTINGS
@@ -29,6 +29,7 @@ from penstock.interop.importing.draft import (
 from penstock.interop.importing.interpreter import import_python_path, import_venv
 
 SECTIONS = ("directory", "location", "files")
+RULES = ("require", "requireall", "requireany", "requirenone", "order", "allow", "deny", "satisfy")
 TLS = "Penstock speaks no TLS: keep a server in front for it, and name that one in forwarded_allow"
 
 
@@ -292,7 +293,7 @@ class Importer:
     def import_section(self, node: Node, context: Context) -> None:
         """<Directory>, <Location> and <Files>: who may see what is below."""
         self.draft.find(node.directive, UNNEEDED, "what is in it is reported line by line")
-        children = flatten(node.children or []) if node.name in SECTIONS else node.children or []
+        children = self.children_of(node, context)
         guard = read_guard(node, children, self.root)
         rest = [child for child in children if child.name not in AUTH_DIRECTIVES]
         if guard.table and has_pattern(node) and not (node.name == "directory" and self.is_elsewhere(node, context)):
@@ -300,15 +301,31 @@ class Importer:
         else:
             self.import_guard(guard, node, self.places_of(node, context), context)
         for child in rest:
-            if child.name in ("wsgiprocessgroup", "wsgiapplicationgroup", "wsgicallableobject", "files"):
+            if child.name in ("wsgiprocessgroup", "wsgiapplicationgroup", "wsgicallableobject"):
                 self.draft.find(child.directive, UNNEEDED, "taken into account")
             elif age := max_age(child):
                 for site, _ in self.places_of(node, context):
                     self.draft.set(site, "static_max_age", age, child.directive, base=self.root)
             elif child.children is not None:
-                self.import_section(child, context)
+                is_served = self.places_of(node, context) or not self.is_elsewhere(node, context)
+                self.import_section(child, context if is_served else Context([], context))
             else:
                 self.import_plain(child, Context([], context))
+
+    def children_of(self, node: Node, context: Context) -> list[Node]:
+        """What a section says, and what it says for a script alone; of two lists of rules the script's one counts."""
+        children = node.children or []
+        scripts = {os.path.basename(application.script) for application in context.applications}
+        own = [one for one in children if one.name == "files" and one.arguments[-1:] and one.arguments[-1] in scripts]
+        inner = [child for one in own for child in one.children or []]
+        if any(child.name in RULES for child in inner):
+            for child in children:
+                if child.name in RULES:
+                    self.draft.find(child.directive, UNNEEDED, f"{own[0].text} within has rules of its own")
+            children = [child for child in children if child.name not in RULES]
+        for one in own:
+            self.draft.find(one.directive, UNNEEDED, "taken into account")
+        return [*(child for child in children if child not in own), *inner]
 
     def import_pattern(self, guard: Guard, node: Node, context: Context) -> None:
         """A guard of what matches a pattern: of paths, of files that are never served, or of nothing any more."""
@@ -325,7 +342,9 @@ class Importer:
                 self.draft.find(directive, OPEN, note)
 
     def is_elsewhere(self, node: Node, context: Context) -> bool:
-        """Whether nothing of what is served can lie where a pattern of directories leads."""
+        """Whether nothing of what is served can lie where a section, or its pattern of directories, leads."""
+        if node.name != "directory" or not node.arguments:
+            return not context.applications
         place = join(self.root, re.split(r"[*?\[]", node.arguments[-1])[0].rpartition("/")[0] or "/")
         roots = [join(self.root, alias.arguments[1]) for alias in context.all("alias") if len(alias.arguments) == 2]
         scripts = [application.script for application in context.applications]
@@ -424,13 +443,11 @@ def under(path: str, above: str) -> bool:
 def refuses(node: Node) -> bool:
     """Whether a directive of mod_rewrite or mod_alias keeps everybody out, and not only from what is never served."""
     words = node.arguments
-    if node.name == "rewriterule" and len(words) > 2 and re.search(r"\b(F|forbidden|G|gone)\b", words[2]):
-        return not is_about_dotfiles(node)
-    return (
-        node.name.startswith("redirect")
-        and words[:1] in (["403"], ["404"], ["410"], ["gone"])
-        and (not is_about_dotfiles(node))
-    )
+    if node.name == "rewriterule" and len(words) > 2:
+        return bool(re.search(r"\b(F|forbidden|G|gone)\b", words[2])) and not means_dotfiles(words[0])
+    if node.name.startswith("redirect") and len(words) > 1:
+        return words[0] in ("403", "404", "410", "gone") and not means_dotfiles(words[1])
+    return False
 
 
 def max_age(node: Node) -> str:
@@ -445,16 +462,6 @@ def max_age(node: Node) -> str:
 def has_rules(node: Node) -> bool:
     """Whether a section says who may come in."""
     return any(one.name in ("require", "allow", "deny") or has_rules(one) for one in node.children or [])
-
-
-def flatten(nodes: list[Node]) -> list[Node]:
-    """The nodes, and those within <Files>, which say for one file what the section says for all."""
-    found = []
-    for node in nodes:
-        found.append(node)
-        if node.name == "files":
-            found += flatten(node.children or [])
-    return found
 
 
 def module_of(script: str, directories: list[str]) -> tuple[str, str]:

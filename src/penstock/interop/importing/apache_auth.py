@@ -61,7 +61,7 @@ class Rules:
         self.scripts: list[str] = []  # that look at each request
         self.people: set[tuple[str, int]] = set()  # the combinations in which users and groups stand
         self.wants_user = self.is_open = self.is_closed = self.wants_all = self.denies_all = False
-        self.wants_tls = False
+        self.wants_tls: Node | None = None
 
     def find(self, node: Node, verdict: str, note: str) -> None:
         """Reports."""
@@ -96,6 +96,10 @@ def read_guard(section: Node, children: list[Node], root: str) -> Guard:
         table["allow"] = rules.allow
     if rules.deny and table.get("deny") != EVERYBODY and table:
         table["deny"] = rules.deny
+    if rules.wants_tls:
+        passwords = (CARRIED, "no password is taken over plain HTTP, unless over_http says so")
+        pages = (UNSUPPORTED, "SECURE_SSL_REDIRECT, or a server in front, sends plain HTTP away")
+        rules.find(rules.wants_tls, *(passwords if rules.wants_user else pages))
     for node in said.values():
         report_provider(rules, node, bool(rules.wants_user))
     return Guard(rules.findings, table)
@@ -142,8 +146,7 @@ def read_rules(rules: Rules, nodes: list[Node], combination: tuple[str, int], ro
             note = "both are wanted: an address of allow, and a user" if wants_any else "both are wanted anyway"
             rules.find(node, CHANGED if wants_any else UNNEEDED, note)
         elif node.name == "sslrequiressl":
-            rules.wants_tls = True
-            rules.find(node, CARRIED, "no password is taken over plain HTTP, unless over_http says so")
+            rules.wants_tls = node
         elif node.name == "wsgiaccessscript" and node.arguments:
             rules.scripts.append(join(root, node.arguments[0]))
             rules.find(node, CARRIED, "allow: its function allow_access is asked")

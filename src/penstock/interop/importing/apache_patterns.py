@@ -43,14 +43,19 @@ def paths_of(node: Node) -> list[str]:
 def is_about_dotfiles(node: Node) -> bool:
     """Whether a section is only about files whose name begins with a dot, and directories of that kind."""
     pattern = node.arguments[-1] if node.arguments else ""
-    if node.name == "files" and node.arguments[:1] != ["~"]:
-        return pattern.startswith(".")
     if node.name in ("if", "elseif", "else"):
         return False
+    if node.name == "files" and node.arguments[:1] != ["~"]:
+        return pattern.startswith(".")
+    return means_dotfiles(pattern, is_name=node.name.startswith("files"))
+
+
+def means_dotfiles(pattern: str, is_name: bool = False) -> bool:
+    """Whether all that a pattern of paths, or of names, matches has a name that begins with a dot."""
     if re.fullmatch(r"\^\((?:/(?:[\w-]+/)*\|?)+\)\(\.\*/\)\?\\\.", pattern):
         return True
     plain, before = re.sub(GROUP, "", pattern), pattern
     while plain != before:
         plain, before = re.sub(GROUP, "", plain), plain
-    begins = plain.startswith("^\\.") if node.name.startswith("files") else "/\\." in plain or "(^|/)\\." in pattern
+    begins = plain.startswith("^\\.") if is_name else "/\\." in plain or pattern.startswith("(^|/)\\.")
     return begins and "|" not in plain

@@ -13,6 +13,7 @@ from penstock.interop.importing import defaults
 from penstock.interop.importing.draft import (
     CARRIED,
     CHANGED,
+    OPEN,
     UNKNOWN,
     UNNEEDED,
     UNSUPPORTED,
@@ -194,6 +195,8 @@ TABLE: Mapping[str, Becomes | Remark] = {
         Remark(UNSUPPORTED, "Django's SecurityMiddleware, or a middleware of one's own, sets fields of responses"),
     ),
 }
+# Routes that keep somebody out.
+REFUSES = re.compile(r"\b(?:basicauth|ldapauth|radius|break:40[0-9]|return:40[0-9])\b", re.IGNORECASE)
 # Options that begin alike, and share their fate.
 FAMILIES: Mapping[tuple[str, ...], Remark] = {
     ("route", "final-route", "error-route", "response-route", "rewrite", "error-page"): ROUTING,
@@ -251,6 +254,8 @@ def import_option(option: Option, placeholders: set[str], strict: bool, into: In
         import_python_path([value], directive, into)
     elif name in SOCKETS:
         import_socket(value, directive, into)
+    elif name.startswith("route") and REFUSES.search(value):
+        into.draft.find(directive, OPEN, "guard the path with [[site.auth]], or with allow and deny")
     elif isinstance(word, Remark):
         into.draft.find(directive, *word)
     elif word and is_off(word, value):
