@@ -17,7 +17,12 @@ def port():
             "--mounts=/news=blog.wsgi",
             "--mounts=/news/old=blog.wsgi:application",
         ]
-        arguments += ["--forwarded-allow=127.0.0.1", f"--listen=127.0.0.1:{listen}", "--workers=1"]
+        arguments += [
+            "--forwarded-allow=127.0.0.1",
+            "--queue-timeout=60s",
+            f"--listen=127.0.0.1:{listen}",
+            "--workers=1",
+        ]
         export(site, "mod_wsgi", "shop.wsgi", *arguments, to=site)
         with apache_server.start_site(site / "shop.conf", listen):
             yield listen

@@ -96,7 +96,9 @@ def haproxy_and_penstock(chain: Chain) -> None:
 
 
 def mod_wsgi(chain: Chain) -> None:
-    chain.export("mod_wsgi", f"--listen=127.0.0.1:{chain.port}", "--workers=1", to=chain.project)
+    # Where tests run, a daemon may get its turn late.
+    patience = "--queue-timeout=60s"
+    chain.export("mod_wsgi", f"--listen=127.0.0.1:{chain.port}", "--workers=1", patience, to=chain.project)
     give_away(chain.project)
     chain.servers.enter_context(
         apache_server.start_site(chain.project / f"{chain.name}.conf", chain.port, **chain.variables)

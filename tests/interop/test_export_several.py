@@ -27,6 +27,7 @@ hosts = ["shop.example", "*.shops.example"]
 app = "shop.wsgi"
 chdir = "shop"
 workers = 1
+queue_timeout = "60s"  # where tests run, a daemon may get its turn late
 environment = {{ DJANGO_SETTINGS_MODULE = "shop.settings" }}
 
 [sites.blog]
@@ -35,6 +36,7 @@ path = "/news"
 app = "blog.wsgi"
 chdir = "blog"
 workers = 1
+queue_timeout = "60s"
 venv = "{venv}"
 """
 BOTH = ("shop", "blog")
