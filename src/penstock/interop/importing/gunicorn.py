@@ -98,7 +98,6 @@ LOST = {
 }
 CHANGED = {
     "timeout": "a deadline of each request, answered with 504; Gunicorn killed a worker that gave no sign for so long",
-    "preload": "the application is loaded once anyway, unless that starts threads",
     "reload": "needs watchfiles; `penstock runserver` is made for development",
 }
 
