@@ -72,6 +72,8 @@ def test_names_that_begin_with_a_dot_need_no_guard(capsys, tmp_path, opening):
         section("Directory /srv/*/static", "Require ip 10.0.0.0/8"),
         section("Directory /srv/shop/static", "Require all granted", section('Files "*.bak"', DENIED)),
         section("Directory /srv/shop", "Require all granted", section(r'FilesMatch "\.bak$"', DENIED)),
+        section("Directory /srv/shop/shop", "Require ip 10.0.0.0/8")
+        + section("Location /", "AuthType Basic", "AuthUserFile /etc/a", "Require valid-user"),
         "RewriteRule ^/inside - [F,L]\n",
         "RedirectMatch 403 ^/inside\n",
     ],
@@ -138,6 +140,21 @@ def test_what_guarded_nothing_that_is_served_is_no_reason_to_stop(capsys, tmp_pa
 def test_combined_rules_let_nobody_in_who_was_out(capsys, tmp_path, rules, table):
     text = SITE + section("Location /inside", *rules)
     assert paths(import_text(capsys, tmp_path, "a.conf", text)) == {"/inside": table}
+
+
+def test_a_pattern_outside_of_all_hosts_guards_each_of_them(capsys, tmp_path):
+    host = "<VirtualHost *:80>\nServerName {0}.example\nWSGIScriptAlias / /srv/{0}/{0}/wsgi.py\n</VirtualHost>\n"
+    text = section('LocationMatch "^/inside/"', DENIED) + host.format("shop") + host.format("blog")
+    sites = tomllib.loads(import_text(capsys, tmp_path, "two.conf", text).text)["sites"]
+    assert [site["auth"][0]["path"] for site in sites.values()] == ["/inside", "/inside"]
+
+
+def test_how_long_pages_are_kept_says_nothing_of_files(capsys, tmp_path):
+    kept = 'Header set Cache-Control "max-age=3600"'
+    text = SITE + section("Location /", kept) + section("Directory /srv/shop/static/", kept.replace("3600", "90"))
+    imported = import_text(capsys, tmp_path, "a.conf", text)
+    assert imported.verdicts[kept] == "not supported"
+    assert imported.config().static_max_age == 90
 
 
 def test_rules_for_the_script_alone_count_more_than_those_of_its_directory(capsys, tmp_path):

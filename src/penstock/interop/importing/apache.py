@@ -303,8 +303,8 @@ class Importer:
         for child in rest:
             if child.name in ("wsgiprocessgroup", "wsgiapplicationgroup", "wsgicallableobject"):
                 self.draft.find(child.directive, UNNEEDED, "taken into account")
-            elif age := max_age(child):
-                for site, _ in self.places_of(node, context):
+            elif (age := max_age(child)) and (sites := self.sites_of_files(node, context)):
+                for site in sites:
                     self.draft.set(site, "static_max_age", age, child.directive, base=self.root)
             elif child.children is not None:
                 is_served = self.places_of(node, context) or not self.is_elsewhere(node, context)
@@ -334,12 +334,19 @@ class Importer:
             for directive, _, _ in guard.findings:
                 self.draft.find(directive, UNNEEDED, reason)
         elif paths := paths_of(node):
-            places = [(owner_of(path, context.applications).site, path) for path in paths]
+            plain = (node._replace(name="location", arguments=[path]) for path in paths)
+            places = [place for one in plain for place in self.places_of(one, context)]
             self.import_guard(guard, node, places, context)
         else:
             for directive, _, _ in guard.findings:
                 note = f"no path says what {node.text} matches: guard what it is about with [[site.auth]]"
                 self.draft.find(directive, OPEN, note)
+
+    def sites_of_files(self, node: Node, context: Context) -> list[Site]:
+        """The sites whose files lie in the directory of a section, and nothing else of them."""
+        aliases = [one for one in context.all("alias") if len(one.arguments) == 2 and node.name == "directory"]
+        own = [one for one in aliases if join(self.root, one.arguments[1]) == join(self.root, node.arguments[-1])]
+        return [owner_of(one.arguments[0], context.applications).site for one in own if context.applications]
 
     def is_elsewhere(self, node: Node, context: Context) -> bool:
         """Whether nothing of what is served can lie where a section, or its pattern of directories, leads."""
@@ -363,7 +370,7 @@ class Importer:
                 table.setdefault("over_http", True)
             earlier = [one for one in site.settings.get("auth", []) if one["path"] == url]
             if earlier and not all(earlier[0][name] == value for name, value in table.items() if name != "over_http"):
-                self.draft.find(node.directive, UNSUPPORTED, f"{url} has a guard already: write both in one [[auth]]")
+                self.draft.find(node.directive, OPEN, f"{url} has another guard already: write both in one [[auth]]")
             elif not earlier:
                 self.draft.set(site, "auth", [table], node.directive, base=self.root, note=f"guards {url}")
 
