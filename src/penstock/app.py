@@ -28,7 +28,7 @@ from penstock.errors import AppFailed, AppNotFound, ConfigurationError, Penstock
 from penstock.secrets import concealed
 
 TARGET = re.compile(r"(?P<module>[^:()]+)(?::(?P<attribute>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?P<call>\(\))?)?")
-FORMS = "module, module:attribute, module:factory(), or a path to a .py file (with :attribute if need be)"
+FORMS = "module, module:attribute, module:factory(), or a path to a .py or .wsgi file (with :attribute if need be)"
 ATTRIBUTES = ("application", "app")  # the names that PEP 3333's users agree on
 TRACEBACK_FRAMES = 6  # the ones next to the mistake; the others are the way to it
 NOBODY = Choice("", "")
@@ -110,7 +110,9 @@ def find_named(config: Config, environment: Mapping[str, str], start: str) -> Fo
     if not match:
         raise UsageError(f"{config.app!r} ({config.origin('app')}) is not a TARGET", f"write {FORMS}")
     module, path = match["module"], start
-    if module.endswith(".py") or os.sep in module:
+    if names_script(module, start):
+        module = source = existing(os.path.join(start, module), config)
+    elif module.endswith(".py") or os.sep in module:
         module, path = module_of(os.path.join(start, module), config)
         source = os.path.join(path, *module.split(".")) + ".py"
     else:
@@ -124,14 +126,7 @@ def find_named(config: Config, environment: Mapping[str, str], start: str) -> Fo
 
 def module_of(path: str, config: Config) -> tuple[str, str]:
     """The dotted name of the module in a file, and the directory to import it from: the first that is no package."""
-    path = os.path.normpath(path)
-    if not os.path.isfile(path):
-        directory = os.path.dirname(path)
-        others = [name for name in os.listdir(directory) if name.endswith(".py")] if os.path.isdir(directory) else []
-        raise AppNotFound(
-            f"there is no file {shorten(path)} ({config.origin('app')})", nearest(os.path.basename(path), others)
-        )
-    directory, name = os.path.split(path)
+    directory, name = os.path.split(existing(path, config))
     parts = [name.removesuffix(".py")]
     while os.path.isfile(os.path.join(directory, "__init__.py")):
         directory, name = os.path.split(directory)
@@ -141,6 +136,30 @@ def module_of(path: str, config: Config) -> tuple[str, str]:
         directory, name = os.path.split(directory)
         parts.insert(0, name)
     return ".".join(parts), directory
+
+
+def names_script(target: str, directory: str) -> bool:
+    """Whether a target is a file as mod_wsgi has them; where there is a package shop, shop.wsgi is its module."""
+    package = os.path.join(directory, target.removesuffix(".wsgi"))
+    is_here = os.path.isfile(os.path.join(directory, target)) and not os.path.isdir(package)
+    return target.endswith(".wsgi") and (os.sep in target or is_here)
+
+
+def is_script(module: str) -> bool:
+    """Whether a module is a file that is run by its path."""
+    return os.path.isabs(module)
+
+
+def existing(path: str, config: Config) -> str:
+    """The path of a file that TARGET names. AppNotFound when there is none."""
+    path = os.path.normpath(path)
+    if not os.path.isfile(path):
+        directory, ending = os.path.dirname(path), os.path.splitext(path)[1]
+        others = [name for name in os.listdir(directory) if name.endswith(ending)] if os.path.isdir(directory) else []
+        raise AppNotFound(
+            f"there is no file {shorten(path)} ({config.origin('app')})", nearest(os.path.basename(path), others)
+        )
+    return path
 
 
 class Surroundings(NamedTuple):
@@ -302,7 +321,11 @@ def load_from_settings(found: Found) -> tuple[Any, str, str]:
 
 
 def import_module(name: str) -> Any:
-    """Imports a module of the application."""
+    """Imports a module of the application, or runs its script."""
+    if is_script(name):
+        from penstock.gateway.scripts import import_file  # noqa: PLC0415 (few applications are scripts)
+
+        return import_file(name)
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:

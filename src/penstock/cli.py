@@ -222,13 +222,26 @@ def import_foreign(options: Mapping[str, Any]) -> int:
 
 def export(options: dict[str, Any]) -> int:
     """Says the site in another program's files."""
-    from penstock.interop.export.command import Asked, Colours, run  # noqa: PLC0415
+    from penstock.interop.export.command import Asked, run  # noqa: PLC0415
     from penstock.interop.export.deployment import Wishes  # noqa: PLC0415
 
     asked = Asked(**{name: options.pop(name) for name in Asked._fields if name in options})
     wishes = Wishes(**{name: options.pop(name) for name in Wishes._fields if name in options})
-    config = load(options, os.environ, working_directory())
-    return run(config, os.environ, asked, wishes, Colours(log.has_colour(1), log.has_colour(2)))
+    start = working_directory()
+    config = load(options, os.environ, start)
+    if config.has_sites and not config.site:
+        if "app" not in options:
+            sites = {name: load({**options, "site": name}, os.environ, start) for name in config.sites}
+            if not sites:
+                raise UsageError("there is no site yet", f"write one: {config.site_pattern or '[sites.NAME]'}")
+            return run(config, sites, os.environ, asked, wishes)
+        # Where there are several sites, TARGET is the name of one.
+        config = load({**options, "site": options["app"]}, os.environ, start)
+    if config.python or config.venv:
+        from penstock.interpreter import execute_own  # noqa: PLC0415 (off by default)
+
+        execute_own(config)
+    return run(config, {}, os.environ, asked, wishes)
 
 
 def working_directory() -> str:

@@ -187,6 +187,9 @@ def add_import_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="the report as JSON, for programs")
     parser.add_argument("--dry-run", action="store_true", help="show what would be written, and write nothing")
     parser.add_argument("--force", action="store_true", help="write over a file that is there")
+    parser.add_argument(
+        "--accept-open", action="store_true", help="write also when paths that were guarded will not be any more"
+    )
 
 
 def add_runserver_options(parser: argparse.ArgumentParser) -> None:
@@ -404,7 +407,8 @@ COMMANDS = (
         "export",
         "write the files of nginx, systemd, Docker, Kubernetes, Gunicorn and others",
         "Says in another program's files what `penstock serve` with the same arguments would serve, and on standard "
-        "error what they cannot say. Prints them, unless --write names a directory.",
+        "error what they cannot say. Prints them, unless --write names a directory. Of several sites it exports all, "
+        "or the one whose name stands behind the kind.",
         add_export_options,
         usage="%(prog)s [OPTION ...] KIND [TARGET]",
     ),

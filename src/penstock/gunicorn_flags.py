@@ -123,7 +123,7 @@ FLAGS = (
     refused("--print-config", "`penstock explain` shows every setting, and who chose it", True),
     refused("--spew", "`penstock stacks` shows where every thread is", True),
     refused("--capture-output", "what the application prints goes to standard output and error: direct them", True),
-    refused("--reload-extra-file", "--reload watches the .py, .toml, .html, .txt and .env files of the project"),
+    refused("--reload-extra-file", "--reload watches .py, .wsgi, .toml, .html, .txt and .env files of the project"),
     refused("--limit-request-field_size", "--max-head limits the whole head, 32 KiB unless you say otherwise"),
     refused("--logger-class", "--log-config names a dictConfig for Python's logging"),
     refused("--log-syslog", TO_SYSLOG, True),

@@ -160,7 +160,7 @@ TABLE = (
         "app",
         Kind(),
         "",
-        "The application: module, module:attribute, module:factory(), or a path to a .py file",
+        "The application: module, module:attribute, module:factory(), or a path to a .py or .wsgi file",
         why="Without it: manage.py here or above, then the only */wsgi.py.",
     ),
     Setting(

@@ -17,7 +17,7 @@ from penstock.errors import PenstockError
 TURN = 500  # milliseconds after which the supervisor's end is noticed
 PAUSE = 50  # milliseconds without a change that end a save: an editor writes several files at once
 DEBOUNCE = 200  # milliseconds after which nobody waits for such a pause any more
-SOURCES = (".py", ".toml", ".html", ".txt", ".env")
+SOURCES = (".py", ".wsgi", ".toml", ".html", ".txt", ".env")
 
 
 class Watcher:

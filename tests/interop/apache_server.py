@@ -32,7 +32,7 @@ LOADED = (
         "alias",
         "mime",
     ),
-    *("env", "headers", "socache_shmcb", "ssl", "proxy", "proxy_http", "wsgi"),
+    *("env", "headers", "socache_shmcb", "ssl", "proxy", "proxy_http", "proxy_uwsgi", "wsgi"),
 )
 
 

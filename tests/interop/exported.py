@@ -23,6 +23,19 @@ groups = ["staff"]
 over_http = true
 """
 
+# Does what systemd does before it executes a service: the socket is 3, has a name, and is meant for this process.
+AS_SYSTEMD = """
+import os, socket, sys
+directory, address, *words = sys.argv[1:]
+host, _, port = address.rpartition(":")
+listener = socket.create_server((host, int(port)))
+os.dup2(listener.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "web"}
+os.chdir(directory)
+os.execv(words[0], words)
+"""
+
 
 @contextmanager
 def new_library() -> Iterator[Path]:
@@ -50,7 +63,7 @@ User.objects.create_user("reader", password="reader")
 def export(project: Path, kind: str, *arguments: str, to: Path, **environment: str) -> None:
     """Has the files of a kind written into `to`. CalledProcessError when that fails."""
     subprocess.run(
-        [SCRIPTS / "penstock", "export", kind, "--write", to, *arguments],
+        [SCRIPTS / "penstock", "export", kind, *arguments, "--write", to],
         cwd=project,
         env=os.environ | environment,
         check=True,

@@ -2,6 +2,7 @@
 
 import os
 import queue
+import random
 import re
 import signal
 import socket
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 SCRIPTS = Path(sys.executable).parent
@@ -72,3 +73,13 @@ def free_port() -> int:
     """A port for a server that cannot choose one by itself and say which."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
+
+
+def neighbouring_ports() -> int:
+    """The first of two ports that follow each other; below those that the system gives to clients."""
+    for port in random.sample(range(20_000, 30_000), 100):
+        with ExitStack() as probes, suppress(OSError):
+            for one in (port, port + 1):
+                probes.enter_context(socket.create_server(("127.0.0.1", one)))
+            return port
+    raise AssertionError("no two ports are free")

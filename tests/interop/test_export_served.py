@@ -14,24 +14,12 @@ import apache_server
 import haproxy_server
 import nginx_server
 import pytest
-from exported import LIVE, Visitor, export, new_library
+from exported import AS_SYSTEMD, LIVE, Visitor, export, new_library
 from foreign_server import SCRIPTS, free_port, running
 from interop_project import give_away, manage
 from PIL import Image
 
 PRODUCTION = {"DJANGO_ENV": "production", "SECRET_KEY": "a-key-of-production-" * 3, "USE_HTTPS": "0"}
-# Does what systemd does before it executes a service: the socket is 3, has a name, and is meant for this process.
-AS_SYSTEMD = """
-import os, socket, sys
-directory, address, *words = sys.argv[1:]
-host, _, port = address.rpartition(":")
-listener = socket.create_server((host, int(port)))
-os.dup2(listener.fileno(), 3)
-os.set_inheritable(3, True)
-os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "web"}
-os.chdir(directory)
-os.execv(words[0], words)
-"""
 READY = r"worker \d+ \(pid \d+\) is ready"
 
 
@@ -55,8 +43,8 @@ class Chain:
             running([SCRIPTS / "penstock", "serve", "--workers=1", *arguments], self.project, READY, self.variables)
         )
 
-    def nginx(self, *arguments: str) -> None:
-        self.export("nginx", f"--listen=127.0.0.1:{self.port}", f"--bind={self.socket}", *arguments)
+    def nginx(self, *arguments: str, bind: str = "") -> None:
+        self.export("nginx", f"--listen=127.0.0.1:{self.port}", f"--bind={bind or self.socket}", *arguments)
         self.servers.enter_context(nginx_server.start(self.place / f"{self.name}.nginx.conf"))
 
 
@@ -82,6 +70,18 @@ def nginx_and_uwsgi(chain: Chain) -> None:
     chain.nginx("--files=proxy", "--protocol=uwsgi")
 
 
+def nginx_by_uwsgi_and_penstock(chain: Chain) -> None:
+    chain.penstock(f"--bind=uwsgi:{chain.socket}")
+    chain.nginx(bind=f"uwsgi:{chain.socket}")
+
+
+def apache_by_uwsgi_and_penstock(chain: Chain) -> None:
+    bind = f"uwsgi:127.0.0.1:{free_port()}"
+    chain.penstock(f"--bind={bind}")
+    chain.export("apache", f"--listen=127.0.0.1:{chain.port}", f"--bind={bind}")
+    chain.servers.enter_context(apache_server.start_site(chain.place / f"{chain.name}.conf", chain.port))
+
+
 def apache_and_penstock(chain: Chain) -> None:
     bind = f"127.0.0.1:{free_port()}"
     chain.penstock(f"--bind={bind}")
@@ -96,7 +96,9 @@ def haproxy_and_penstock(chain: Chain) -> None:
 
 
 def mod_wsgi(chain: Chain) -> None:
-    chain.export("mod_wsgi", f"--listen=127.0.0.1:{chain.port}", "--workers=1", to=chain.project)
+    # Where tests run, a daemon may get its turn late.
+    patience = "--queue-timeout=60s"
+    chain.export("mod_wsgi", f"--listen=127.0.0.1:{chain.port}", "--workers=1", patience, to=chain.project)
     give_away(chain.project)
     chain.servers.enter_context(
         apache_server.start_site(chain.project / f"{chain.name}.conf", chain.port, **chain.variables)
@@ -130,6 +132,8 @@ CHAINS = (
     nginx_with_files_and_penstock,
     nginx_and_gunicorn,
     nginx_and_uwsgi,
+    nginx_by_uwsgi_and_penstock,
+    apache_by_uwsgi_and_penstock,
     apache_and_penstock,
     haproxy_and_penstock,
     mod_wsgi,

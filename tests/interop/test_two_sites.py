@@ -5,37 +5,24 @@ import re
 import shutil
 import socket
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from apache_server import MODULES, PATH, USER, skip_unless_installed
 from foreign_server import PATIENCE, SCRIPTS, free_port, running
+from two_projects import ask, two_projects
 
 from penstock.config import load
 
 GUIDES = Path(__file__).parents[2] / "docs/guides"
-SITE = """\
-import os
-
-def application(environ, start_response):
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [f"{os.getcwd()} {os.environ.get('DJANGO_SETTINGS_MODULE')}".encode()]
-"""
 
 
 @pytest.fixture
 def place() -> Iterator[Path]:
     """A directory in the place of /srv, with both sites."""
-    with TemporaryDirectory(prefix="two-") as name:
-        os.chmod(name, 0o755)
-        for site in ("shop", "blog"):
-            directory = Path(name, site, site)
-            directory.mkdir(parents=True)
-            directory.joinpath("wsgi.py").write_text(SITE)
-        yield Path(name)
+    with two_projects() as directory:
+        yield directory
 
 
 def shown(guide: str, beginning: str) -> str:
@@ -47,13 +34,6 @@ def shown(guide: str, beginning: str) -> str:
         if text.startswith(beginning)
     ]
     return block
-
-
-def ask(port: int, host: str) -> str:
-    """The page of a host."""
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/", headers={"Host": host})
-    with urllib.request.urlopen(request, timeout=60) as response:
-        return response.read().decode()
 
 
 def wait_until_bound(port: int) -> None:
@@ -89,7 +69,7 @@ def test_apache_serves_the_two_sites_of_the_guide(place):
     command = [shutil.which("apache2", path=PATH), "-f", place / "apache.conf", "-DFOREGROUND"]
     with running(command, place, "resuming normal operations"):
         for site in ("shop", "blog"):
-            assert ask(port, f"{site}.example").startswith(f"{place}/{site} ")
+            assert ask(port, f"{site}.example")[0] == f"{place}/{site}"
 
 
 def test_the_emperor_serves_the_two_sites_of_the_guide(place):
@@ -107,7 +87,7 @@ def test_the_emperor_serves_the_two_sites_of_the_guide(place):
     with running(command, place, ready):
         for site in ("shop", "blog"):
             wait_until_bound(ports[site])  # one vassal is ready before the other
-            assert ask(ports[site], "any.example") == f"{place}/{site} {site}.settings"
+            assert ask(ports[site], "any.example")[:2] == [f"{place}/{site}", f"{site}.settings"]
 
 
 def values(directory: Path, site: str) -> dict[str, object]:

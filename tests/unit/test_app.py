@@ -192,6 +192,36 @@ def test_a_file_that_is_not_there_is_named_with_the_nearest(write, configure):
     assert caught.value.hint == "did you mean 'hello.py'?"
 
 
+def test_a_script_is_run_by_its_path_as_mod_wsgi_does(write, configure, own_process, tmp_path):
+    write({"etc/shop-live.wsgi": HELLO + "    app = application\n"})
+    for target, attribute in (("etc/shop-live.wsgi", "application"), (f"{tmp_path}/etc/shop-live.wsgi:app", "app")):
+        loaded = load_target(configure, target)
+        assert loaded.application({}, lambda *_: None) == [b"hello"]
+        assert loaded.name == f"{tmp_path}/etc/shop-live.wsgi:{attribute}"
+
+
+def test_a_script_that_is_not_there_comes_with_the_most_similar_one(write, configure, own_process):
+    write({"shop.wsgi": HELLO, "shop.py": ""})
+    with pytest.raises(AppNotFound) as caught:
+        find(configure(app="./shap.wsgi"), {})
+    assert caught.value.message == "there is no file shap.wsgi (TARGET)"
+    assert caught.value.hint == "did you mean 'shop.wsgi'?"
+
+
+def test_a_script_does_not_hide_the_wsgi_module_of_a_package(write, configure, own_process):
+    write({"shop.wsgi": "raise NotImplementedError", "shop/__init__.py": "", "shop/wsgi.py": HELLO})
+    assert load_target(configure, "shop.wsgi").name == "shop.wsgi:application"
+    assert find(configure(app="./shop.wsgi"), {}).module.endswith("/shop.wsgi")
+
+
+def test_a_script_that_raises_shows_its_own_traceback(write, configure, own_process):
+    write({"shop.wsgi": "application = 1 / 0\n"})
+    with pytest.raises(AppFailed) as caught:
+        load_target(configure, "shop.wsgi")
+    assert "ZeroDivisionError" in caught.value.message
+    assert 'shop.wsgi", line 1' in caught.value.detail
+
+
 # -- loading
 
 

@@ -33,7 +33,7 @@ def guarded(own_process, tmp_path, configure):
         return guard(application, configure(auth=tables, **others))
 
     yield make
-    sys.modules.pop(f"penstock script {tmp_path}/known.wsgi", None)
+    sys.modules.pop(f"{tmp_path}/known.wsgi", None)
 
 
 def basic(user, password, encoding="utf-8"):
@@ -191,7 +191,7 @@ def test_guessing_ends_and_nobody_is_asked_meanwhile(guarded, tmp_path, monkeypa
     told = []
     monkeypatch.setattr(log, "warning", told.append)
     site = guarded({"path": "/"})
-    asked = sys.modules[f"penstock script {tmp_path}/known.wsgi"].asked
+    asked = sys.modules[f"{tmp_path}/known.wsgi"].asked
     statuses = [ask(site, "/", "ann", f"guess {number}")[0] for number in range(12)]
     assert statuses == [401] * 10 + [429] * 2
     status, _, headers = ask(site, "/", "ann")
@@ -204,7 +204,7 @@ def test_guessing_ends_and_nobody_is_asked_meanwhile(guarded, tmp_path, monkeypa
 
 def test_a_program_with_an_old_password_shuts_nobody_out_and_costs_nothing(guarded, tmp_path):
     site = guarded({"path": "/"})
-    asked = sys.modules[f"penstock script {tmp_path}/known.wsgi"].asked
+    asked = sys.modules[f"{tmp_path}/known.wsgi"].asked
     assert [ask(site, "/", "ann", "old")[0] for _ in range(100)] == [401] * 100
     assert len(asked) == 1
     assert ask(site, "/", "bob")[0] == 200

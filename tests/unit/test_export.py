@@ -4,10 +4,12 @@ import re
 import pytest
 
 from penstock.cli import main
+from penstock.config import load
 from penstock.errors import PenstockError, UsageError
-from penstock.interop.export import apache, docker, files, gunicorn, mod_wsgi, nginx, systemd, uwsgi
+from penstock.interop.export import apache, docker, files, gunicorn, haproxy, mod_wsgi, nginx, systemd, uwsgi
 from penstock.interop.export.deployment import Deployment, Folder, Wishes, is_guarded, refuse_odd_names, serve_words
 from penstock.interop.export.flags import KINDS
+from penstock.interop.export.sites import own_address
 
 PUBLIC = Folder("/static/", "/srv/shop/static", 60, True)
 SECRET = Folder("/media/", "/srv/shop/media")
@@ -202,6 +204,107 @@ def test_apache_reaches_a_unix_socket(deploy):
     assert 'ProxyPass "/" "unix:/run/shop.sock|http://shop/" ' in text
 
 
+def test_nginx_and_apache_speak_uwsgi_where_nothing_else_is_spoken(deploy):
+    deployment = deploy(bind=["uwsgi:unix:/run/shop.sock", "uwsgi:0.0.0.0:3031"], uwsgi_allow="unix")
+    exported = nginx.export(deployment)
+    text = exported.files["shop.nginx.conf"]
+    assert "    server unix:/run/shop.sock;\n    server 127.0.0.1:3031;\n}" in text
+    assert "uwsgi_pass shop;" in text
+    assert "proxy_" not in text
+    assert any(note.startswith("uwsgi_allow does not name 127.0.0.1: ") for note in exported.notes)
+    text = apache.export(deployment).files["shop.conf"]
+    assert 'ProxyPass "/" "unix:/run/shop.sock|uwsgi://shop/" timeout=43\n' in text
+
+
+def test_http_is_spoken_where_there_is_a_choice(deploy):
+    deployment = deploy(bind=["uwsgi:unix:/run/a.sock", "127.0.0.1:8000"])
+    assert (
+        "upstream shop {\n    server 127.0.0.1:8000;\n    keepalive"
+        in nginx.export(deployment).files["shop.nginx.conf"]
+    )
+    assert 'ProxyPass "/" "http://127.0.0.1:8000/" ' in apache.export(deployment).files["shop.conf"]
+    assert "server web1 127.0.0.1:8000" in haproxy.export(deployment).files["haproxy.cfg"]
+
+
+def test_haproxy_is_not_sent_where_only_uwsgi_is_spoken(deploy):
+    with pytest.raises(UsageError):
+        haproxy.export(deploy(bind="uwsgi:unix:/run/a.sock"))
+
+
+def test_gunicorn_and_uwsgi_speak_uwsgi_where_penstock_did(deploy):
+    text = gunicorn.export(deploy(bind="uwsgi:127.0.0.1:3031")).files["gunicorn.conf.py"]
+    assert 'bind = ["127.0.0.1:3031"]\nprotocol = "uwsgi"\n' in text
+    text = uwsgi.export(deploy(bind=["uwsgi:unix:/run/a", "127.0.0.1:8000"])).files["shop.uwsgi.ini"]
+    assert "\nsocket = /run/a\nhttp-socket = 127.0.0.1:8000\n" in text
+
+
+def test_a_script_is_named_where_scripts_are_known(deploy, tmp_path):
+    script = str(tmp_path / "live.wsgi")
+    deployment = deploy()._replace(module=script)
+    assert f"wsgi-file = {script}\ncallable = application" in uwsgi.export(deployment).files["shop.uwsgi.ini"]
+    compile(mod_wsgi.export(deployment).files["shop.wsgi"], "shop.wsgi", "exec")
+    with pytest.raises(PenstockError) as caught:
+        gunicorn.export(deployment)
+    assert "`ln -s live.wsgi live_wsgi.py`" in caught.value.hint
+
+
+def test_who_cannot_be_named_in_apache_does_not_come_in(deploy):
+    exported = mod_wsgi.export(deploy(allow=["shop.access:may_enter"]))
+    location = exported.files["shop.conf"].partition('<Location "/">')[2].partition("</Location>")[0]
+    assert "Require all denied" in location
+    assert any(note.startswith("shop.access:may_enter in allow or deny") for note in exported.notes)
+
+
+def test_a_guard_inside_of_a_guarded_site_asks_for_both_lists(deploy):
+    rule = {"path": "/media", "provider": "none", "allow": ["10.1.0.0/16"]}
+    site = mod_wsgi.export(deploy(allow="10.0.0.0/8", auth=[rule])).files["shop.conf"]
+    guard = site.partition('<Location "/media">')[2].partition("</Location>")[0]
+    assert "Require ip 10.0.0.0/8\n" in guard
+    assert "Require ip 10.1.0.0/16\n" in guard
+
+
+def test_a_limit_of_nothing_does_not_become_no_limit(deploy):
+    deployment = deploy(max_body="0")
+    assert "client_max_body_size 1;" in nginx.export(deployment).files["shop.nginx.conf"]
+    assert "LimitRequestBody 1\n" in apache.export(deployment).files["shop.conf"]
+    assert "limit-post = 1\n" in uwsgi.export(deployment).files["shop.uwsgi.ini"]
+
+
+@pytest.mark.parametrize(
+    ("bind", "addresses"),
+    [
+        ("127.0.0.1:8000", ["127.0.0.1:8000", "127.0.0.1:8001"]),
+        ("unix:/run/web.sock", ["unix:/run/a.sock", "unix:/run/b.sock"]),
+        ("fd://web", ["unix:/run/a.sock", "unix:/run/b.sock"]),
+    ],
+)
+def test_each_of_several_sites_has_an_address_where_sites_are_not_known(tmp_path, bind, addresses):
+    tmp_path.joinpath("penstock.toml").write_text(f'[server]\nbind = ["{bind}"]\n[sites.a]\n[sites.b]\n')
+    sites = [load({"site": name}, {}, str(tmp_path)) for name in ("a", "b")]
+    assert [own_address("gunicorn", site).bind for site in sites] == [[address] for address in addresses]
+    assert [own_address("mod_wsgi", site).bind for site in sites] == [[bind]] * 2
+
+
+def test_one_of_several_sites_alone_is_told_all_and_what_it_is_not(tmp_path, monkeypatch, own_process, capsys):
+    monkeypatch.chdir(tmp_path)
+    tmp_path.joinpath("shop").mkdir()
+    tmp_path.joinpath("shop/cart.py").write_text("application = print\n")
+    site = 'chdir = "shop"\napp = "cart"\npath = "/shop"\nthreads = 3\non_demand = true\n'
+    tmp_path.joinpath("penstock.toml").write_text(f"[sites.cart]\n{site}[sites.other]\n")
+    assert main(["export", "procfile", "cart"]) == 0
+    told = capsys.readouterr()
+    assert "web: penstock serve cart --threads=3 --bind 0.0.0.0:$PORT" in told.out
+    assert "note: on_demand: " in told.err
+    assert "note: path: alone it answers below / and not /shop" in told.err
+
+
+def test_no_site_at_all_is_wrong_usage(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    tmp_path.joinpath("penstock.toml").write_text('sites = "sites.d/*.toml"\n')
+    assert main(["export", "nginx"]) == 2
+    assert "there is no site yet" in capsys.readouterr().err
+
+
 def test_a_unit_waits_longer_than_requests_may_take(deploy):
     exported = systemd.export(deploy(graceful_timeout="90s", user="shop"))
     service = exported.files["shop.service"]
@@ -246,6 +349,13 @@ def test_an_image_gets_no_secret_and_no_state(deploy, tmp_path):
     assert "--health-path=/healthz" in command
 
 
+def test_a_program_gets_files_notes_and_steps(plain_site, capsys):
+    assert main(["export", "procfile", "shop", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["files"]["Procfile"].startswith("web: penstock serve shop")
+    assert told["notes"]
+
+
 def test_only_what_no_file_says_becomes_an_argument(configure, plain_site):
     from penstock.app import find  # noqa: PLC0415
 
@@ -253,7 +363,7 @@ def test_only_what_no_file_says_becomes_an_argument(configure, plain_site):
     config = configure(
         {"PENSTOCK_WORKERS": "2"}, static=["/files=files"], timeout="5s", refresh="false", environment=["A=b", "KEY=c"]
     )
-    words = list(serve_words(config, find(config, {})))
+    words = list(serve_words(config, find(config, {}).directory))
     assert words == ["--environment=A=b", "--no-refresh", "--workers=2", "--timeout=5s", "--static=/files/=files"]
 
 

@@ -21,7 +21,7 @@ WORDS = {
     "= : true "
     '- uwsgi: <uwsgi> </uwsgi> {"uwsgi": [ ] { } 1 ini socket include \\',
     "procfile": "web: gunicorn uwsgi -w -b --bind= -c $PORT ${A:-b} && ; | ' \" exec A=B -e --preload --umask x "
-    "3 -m python",
+    "3 -m python penstock serve --no-refresh --auth [{}] --workers --config",
     "systemd": '[Service] ExecStart= Environment= EnvironmentFile= WorkingDirectory= gunicorn -w 3 A=B \\ ~ - % " = [',
     "dockerfile": 'FROM ENV CMD ENTRYPOINT RUN [ ] " , gunicorn A=B \\ <<EOF EOF -c sh -w3 USER',
 }

@@ -14,7 +14,7 @@ def test_virtual_hosts_become_sites(capsys, tmp_path):
     assert list(sites) == ["shop-example", "blog-example", "blog-example-feeds"]
     shop = sites["shop-example"]
     assert shop["hosts"] == ["shop.example", "www.shop.example"]
-    assert (shop["app"], shop["chdir"], shop["python"]) == ("shop.wsgi", "/srv/shop", "/srv/venvs/shop/bin/python")
+    assert (shop["app"], shop["chdir"], shop["venv"]) == ("shop.wsgi", "/srv/shop", "/srv/venvs/shop")
     assert (shop["workers"], shop["threads"], shop["timeout"], shop["user"]) == (3, 12, "1m", "www-data")
     assert shop["static"] == {"/static/": "/srv/shop/var/static", "/media/": "/srv/shop/var/media"}
     assert shop["environment"]["LANG"] == "en_GB.UTF-8"
@@ -99,6 +99,20 @@ def test_a_guard_outside_of_all_hosts_guards_each_of_them(capsys, tmp_path):
     assert [site["auth"][0]["path"] for site in sites.values()] == ["/inside", "/inside"]
 
 
+def test_an_application_in_the_same_interpreter_becomes_a_mount(capsys, tmp_path):
+    for name in ("shop", "blog"):
+        (tmp_path / f"{name}.wsgi").write_text(f"from {name} import application\n")
+    group = "process-group=a application-group=%{GLOBAL}"
+    text = f"WSGIDaemonProcess a\nWSGIScriptAlias /blog {tmp_path}/blog.wsgi {group}\n"
+    text += f"WSGIScriptAlias / {tmp_path}/shop.wsgi {group}\n<Location />\nRequire all denied\n</Location>\n"
+    config = import_text(capsys, tmp_path, "a.conf", text).config()
+    assert (config.app, config.mounts) == ("shop:application", {"/blog": "blog:application"})
+    assert [table["path"] for table in config.auth] == ["/"]
+    text = text.replace("process-group=a", "process-group=b", 1)
+    sites = tomllib.loads(import_text(capsys, tmp_path, "b.conf", text, "--force").text)["sites"]
+    assert [site.get("path", "/") for site in sites.values()] == ["/", "/blog"]
+
+
 def test_the_directory_that_is_nearer_decides(capsys, tmp_path):
     text = (
         "<Directory />\nRequire all denied\n</Directory>\n"
@@ -114,10 +128,23 @@ def test_included_files_are_read(capsys, tmp_path):
     assert imported.config().app == "shop.wsgi"
 
 
-def test_a_script_that_is_no_module_is_told_what_to_do(capsys, tmp_path):
+def test_a_script_that_is_no_module_is_served_as_it_is(capsys, tmp_path):
     imported = import_text(capsys, tmp_path, "shop.conf", "WSGIScriptAlias / /srv/shop/django.wsgi\n")
+    assert imported.config().app == "/srv/shop/django.wsgi"
+    assert set(imported.verdicts.values()) == {"carried over"}
+    imported = import_text(capsys, tmp_path, "odd.conf", "WSGIScriptAlias / /srv/shop/django\n", "--force")
     assert imported.config().app == ""
-    assert "ln -s django.wsgi django_wsgi.py" in " ".join(imported.notes.values())
+    assert set(imported.notes.values()) == {"give django a name that ends with .wsgi or .py, and name it in app"}
+
+
+def test_a_script_that_only_names_an_application_becomes_that_application(capsys, tmp_path):
+    script = tmp_path / "site.wsgi"
+    script.write_text('import os\n\nos.environ["A"] = "1"\nfrom shop.wsgi import application\n')
+    text = f"WSGIScriptAlias / {script}\n"
+    config = import_text(capsys, tmp_path, "shop.conf", text).config()
+    assert (config.app, config.environment) == ("shop.wsgi:application", {"A": "1"})
+    script.write_text("import site\nsite.addsitedir('/x')\nfrom shop.wsgi import application\n")
+    assert import_text(capsys, tmp_path, "shop.conf", text, "--force").config().app == str(script)
 
 
 @pytest.mark.parametrize(

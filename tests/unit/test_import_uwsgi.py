@@ -86,6 +86,14 @@ def test_a_wrong_file_is_refused_with_line_and_column(capsys, tmp_path, name, te
     assert place in capsys.readouterr().err
 
 
+def test_a_route_that_keeps_somebody_out_is_not_opened_without_a_word(capsys, tmp_path):
+    source = tmp_path / "u.ini"
+    source.write_text("[uwsgi]\nmodule = shop.wsgi\nroute = ^/inside basicauth:Inside,ann:secret\n")
+    assert main(["import", str(source), "--output", str(tmp_path / "penstock.toml")]) == 1
+    assert capsys.readouterr().out.startswith("guarded before and open now (1)\n")
+    assert not (tmp_path / "penstock.toml").exists()
+
+
 def test_a_strict_file_is_told_that_uwsgi_refuses_its_slip_too(capsys, tmp_path):
     imported = import_text(capsys, tmp_path, "u.json", json.dumps({"uwsgi": {"strict": True, "procesess": 3}}))
     assert "uWSGI refuses it, too" in imported.notes['"procesess": 3']

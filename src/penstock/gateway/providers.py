@@ -106,7 +106,8 @@ class Accounts:
     def digest(self, user: str, password: str) -> bytes:
         """What stands for the two of them. The key is made after the fork: each worker has its own."""
         if not self.key:
-            self.key = os.urandom(32)
+            with self.making_room:  # two first requests at once have one key
+                self.key = self.key or os.urandom(32)
         return hashlib.blake2b(f"{len(user)}:{user}{password}".encode(), key=self.key, digest_size=32).digest()
 
     def recall(self, digest: bytes, cache: float) -> Account | None:

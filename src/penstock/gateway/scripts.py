@@ -46,19 +46,18 @@ def attribute_of(value: Any, name: str, place: str) -> Any:
 
 def import_file(path: str) -> ModuleType:
     """The module in a file, run once however many rules name it, and apart from a module of the same name."""
-    name = f"penstock script {path}"
-    if name in sys.modules:
-        return sys.modules[name]
+    if path in sys.modules:
+        return sys.modules[path]
     try:
         with open(path, "rb") as file:
             source = file.read()
     except OSError as error:
         raise AppNotFound(f"{shorten(path)} cannot be read: {error.strerror}") from error
-    module = sys.modules[name] = ModuleType(name)
+    module = sys.modules[path] = ModuleType(path)
     module.__file__ = path
     try:
         exec(compile(source, path, "exec"), vars(module))
     except (Exception, SystemExit) as error:
-        del sys.modules[name]
+        del sys.modules[path]
         raise failure(f"{shorten(path)} cannot be loaded", error) from error
     return module

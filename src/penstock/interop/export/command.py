@@ -1,6 +1,7 @@
 """One `penstock export`: looks at the project, has the kind's module say it; prints, compares or writes the files."""
 
 import importlib
+import json
 import os
 import re
 import sys
@@ -8,11 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from penstock import log
 from penstock.config import Config
 from penstock.errors import UsageError
 from penstock.interop.export import files
 from penstock.interop.export.deployment import Deployment, Exported, Wishes, gather
-from penstock.interop.export.flags import KINDS
+from penstock.interop.export.flags import EACH, KINDS
+from penstock.interop.export.sites import export_each, gather_all, own_address, refuse
 
 
 class Asked(NamedTuple):
@@ -22,6 +25,7 @@ class Asked(NamedTuple):
     write: str | None = None  # a directory
     diff: bool = False
     force: bool = False
+    json: bool = False
 
 
 class Colours(NamedTuple):
@@ -31,14 +35,20 @@ class Colours(NamedTuple):
     error: bool
 
 
-def run(config: Config, environment: Mapping[str, str], asked: Asked, wishes: Wishes, colours: Colours) -> int:
-    """Does it; 1 when --diff shows something. Raises PenstockError."""
+def run(
+    config: Config, sites: Mapping[str, Config], environment: Mapping[str, str], asked: Asked, wishes: Wishes
+) -> int:
+    """Does it for one site, or for all of `sites`; 1 when --diff shows something. Raises PenstockError."""
     check(asked, wishes)
     place = Path(os.path.abspath(asked.write or "."))  # now: looking at the project changes the working directory
-    deployment = gather(config, environment, wishes)
-    exported = export(asked.kind, deployment)
+    exported = (
+        export_all(asked.kind, config, sites, wishes) if sites else export_one(config, environment, asked, wishes)
+    )
+    colours = Colours(log.has_colour(1), log.has_colour(2))
     status = 0
-    if asked.diff:
+    if asked.json:
+        print(json.dumps(exported._asdict()))
+    elif asked.diff:
         text = files.differences(place, exported.files, colours.output)
         print(text, end="")
         status = int(bool(text))
@@ -47,8 +57,27 @@ def run(config: Config, environment: Mapping[str, str], asked: Asked, wishes: Wi
             print(line)
     else:
         print(files.printed(exported.files), end="")
-    tell(deployment, exported, asked, colours.error)
+    if not asked.json:
+        tell(exported, asked, colours.error)
     return status
+
+
+def export_one(config: Config, environment: Mapping[str, str], asked: Asked, wishes: Wishes) -> Exported:
+    """The only site, or one of several that was asked for by name."""
+    config = own_address(asked.kind, config)
+    deployment = gather(config, environment, wishes)
+    exported = export(asked.kind, deployment)
+    return exported._replace(notes=list(dict.fromkeys([*deployment.notes, *exported.notes])))
+
+
+def export_all(kind: str, config: Config, sites: Mapping[str, Config], wishes: Wishes) -> Exported:
+    """Several sites."""
+    refuse(kind, list(sites))
+    return (
+        export_each(kind, sites, wishes)
+        if KINDS[kind].sites == EACH
+        else export(kind, gather_all(config, sites, wishes))
+    )
 
 
 def check(asked: Asked, wishes: Wishes) -> None:
@@ -71,10 +100,10 @@ def export(kind: str, deployment: Deployment) -> Exported:
     return exported
 
 
-def tell(deployment: Deployment, exported: Exported, asked: Asked, has_colour: bool) -> None:
+def tell(exported: Exported, asked: Asked, has_colour: bool) -> None:
     """What the files do not say, and what to do with them, on standard error."""
     yellow, bold, plain = ("\x1b[33m", "\x1b[1m", "\x1b[0m") if has_colour else ("", "", "")
-    for note in dict.fromkeys([*deployment.notes, *exported.notes]):
+    for note in exported.notes:
         print(f"{yellow}note:{plain} {note}", file=sys.stderr)
     if asked.write is not None and not asked.diff:
         for step in exported.steps:

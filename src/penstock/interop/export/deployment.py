@@ -5,6 +5,7 @@ what is missing for a live site is a note. The values of secrets never come in h
 """
 
 import json
+import math
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -16,10 +17,10 @@ from penstock.config import Config, read_default
 from penstock.django.adoption import Project, settings_sources
 from penstock.django.discovery import url_path
 from penstock.django.project import INHERITED
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, UsageError
 from penstock.kinds import Listing
 from penstock.secrets import MASK, show
-from penstock.settings import TABLE, Setting
+from penstock.settings import BY_NAME, LAYERED, Setting
 
 # Names of this machine, and of every machine.
 OWN_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]", "::1", ".localhost", "*"})
@@ -121,6 +122,7 @@ def gather(config: Config, environment: Mapping[str, str], wishes: Wishes) -> De
     folders = [Folder(url, root, int(config.static_max_age), True) for url, root in config.static.items()]
     folders += [folder for folder in django.folders if folder.url not in config.static]
     guarded = [folder for folder in folders if is_guarded(folder.url, config)]
+    refuse_path(config, wishes)
     variables, inherited, secrets = variables_of(found, config, real)
     odd = sorted(name for name, value in (variables | inherited).items() if re.search(r"[\x00-\x1f\x7f]", value))
     for name in odd:
@@ -133,7 +135,7 @@ def gather(config: Config, environment: Mapping[str, str], wishes: Wishes) -> De
     return Deployment(
         config=config,
         wishes=wishes,
-        name=wishes.name or name_of(found, module),
+        name=wishes.name or name_of(found, module, config.site),
         directory=found.directory,
         module=module,
         attribute=attribute,
@@ -142,14 +144,26 @@ def gather(config: Config, environment: Mapping[str, str], wishes: Wishes) -> De
         variables=variables | inherited,
         inherited=inherited,
         secrets=secrets,
-        hosts=[host for host in django.hosts if host not in OWN_HOSTS],
+        hosts=list(config.hosts) or [host for host in django.hosts if host not in OWN_HOSTS],
         folders=[folder for folder in folders if folder not in guarded],
         guarded=guarded,
         protected=[Folder(url, root) for url, root in config.protected.items()],
         data=django.data,
-        serve=list(serve_words(config, found)),
+        serve=[
+            *([f"--settings={found.settings}"] if found.settings_origin == INHERITED else []),
+            *serve_words(config, found.directory),
+        ],
         notes=django.notes,
     )
+
+
+def refuse_path(config: Config, wishes: Wishes) -> None:
+    """UsageError when files of a site below a path were to be found where the site itself is not."""
+    if config.path != "/" and wishes.files == "proxy":
+        raise UsageError(
+            f"{config.site} answers below {config.path} only, and --files proxy is for a whole host",
+            "leave the files to Penstock, or give the site a host of its own",
+        )
 
 
 def refuse_odd_names(paths: list[str]) -> None:
@@ -175,9 +189,9 @@ def application_of(found: app.Found) -> tuple[str, str]:
     return module, attribute
 
 
-def name_of(found: app.Found, module: str) -> str:
-    """The project's own name, as a file may be called."""
-    package = (found.settings or module).partition(".")[0]
+def name_of(found: app.Found, module: str, site: str) -> str:
+    """The project's own name, or that of one of several sites, as a file may be called."""
+    package = site or (found.settings or module).partition(".")[0]
     name = package if package not in ("django", "config", "settings", "wsgi") else os.path.basename(found.directory)
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "site"
 
@@ -247,17 +261,21 @@ def is_guarded(url: str, config: Config) -> bool:
     return any(url.startswith(path) or path.startswith(url) for path in paths)
 
 
-def serve_words(config: Config, found: app.Found) -> Iterator[str]:
-    """What `penstock serve` must be told, where it works, to be the same: what came by flag or by variable."""
-    directory = found.directory
-    if found.settings_origin == INHERITED:
-        yield f"--settings={found.settings}"
-    usual = [os.path.join(home, "penstock.toml") for home in (config.directory, directory)]
-    if config.file and config.file not in usual:
+def serve_words(config: Config, directory: str) -> Iterator[str]:
+    """What `penstock serve` must be told in `directory` to be the same: what came by flag or by variable.
+
+    One of several sites is told all: there it is the only one.
+    """
+    is_there = config.file in [os.path.join(home, "penstock.toml") for home in (config.directory, directory)]
+    if config.site and is_there:
+        yield f"--site={config.site}"
+    elif config.file and not is_there and not config.site:
         yield f"--config={config.file}"
-    for setting in TABLE:
+    for setting in LAYERED:
         origin = config.origin(setting.name)
-        if setting.name == "chdir" or origin not in (setting.flag, setting.variable, setting.also):
+        origins = (setting.flag, setting.variable, setting.also)
+        is_left = not is_chosen(config, setting.name) if config.site and not is_there else origin not in origins
+        if setting.name == "chdir" or is_left:
             continue
         value = config.values[setting.name].value
         if isinstance(value, bool):
@@ -291,6 +309,59 @@ def without_secrets(value: Any, shown: Any) -> Any:
     return value
 
 
+def is_uwsgi(bind: str) -> bool:
+    """Whether the uwsgi protocol is spoken at an address."""
+    return bind.startswith("uwsgi:")
+
+
+def is_chosen(config: Config, name: str) -> bool:
+    """Whether somebody has made a setting something else than its default."""
+    return config.origin(name) != "default" and bool(config.values[name].value != read_default(BY_NAME[name]))
+
+
+def site_notes(deployment: Deployment, who: str) -> list[str]:
+    """What a server that has one site does not know of several."""
+    config = deployment.config
+    if not config.site:
+        return []
+    hosts = "what no other site names" if config.default else ", ".join(config.hosts) or "its hosts"
+    address = ", ".join(config.bind)
+    return [
+        f"bind: {who} cannot tell sites apart, so a server in front has to pass {hosts} to {address}",
+        *demand_notes(deployment),
+    ]
+
+
+def demand_notes(deployment: Deployment) -> list[str]:
+    """What only the parent of several sites does."""
+    return ["on_demand: the site runs all the time there"] if deployment.config.on_demand else []
+
+
+def alone_notes(deployment: Deployment) -> list[str]:
+    """What one of several sites is not, when `penstock serve` has it alone."""
+    config = deployment.config
+    if not config.site or f"--site={config.site}" in deployment.serve:
+        return []
+    told = demand_notes(deployment)
+    if config.path != "/":
+        told.append(
+            f"path: alone it answers below / and not {config.path}: what is in front takes {config.path} off, and "
+            "Django's FORCE_SCRIPT_NAME names it"
+        )
+    return told
+
+
+def rounded(deployment: Deployment, names: Collection[str], unit: int = 1, called: str = "seconds") -> list[str]:
+    """A sentence for each setting that another server can only be told in whole units; it gets the next one."""
+    config = deployment.config
+    return [
+        f"{name}: whole {called} there, so {BY_NAME[name].kind.show(config.values[name].value)} becomes "
+        f"{math.ceil(config.values[name].value / unit)}"
+        for name in names
+        if config.values[name].value % unit
+    ]
+
+
 def unsaid(deployment: Deployment, said: Collection[str], who: str) -> list[str]:
     """A sentence for each setting that somebody has chosen, and that another server knows nothing of.
 
@@ -298,16 +369,15 @@ def unsaid(deployment: Deployment, said: Collection[str], who: str) -> list[str]
     """
     config = deployment.config
     notes = []
-    for setting in TABLE:
-        value = config.values[setting.name].value
-        if setting.name not in said and setting.name not in ELSEWHERE and value != read_default(setting):
+    for setting in LAYERED:
+        if setting.name not in said and setting.name not in ELSEWHERE and is_chosen(config, setting.name):
             reason = REASONS.get(setting.name, setting.help[0].lower() + setting.help[1:])
             notes.append(f"{setting.name} ({config.origin(setting.name)}) has no counterpart in {who}: {reason}")
     return notes
 
 
 # What says how the project is found, is carried by every export.
-ELSEWHERE = frozenset({"app", "chdir", "settings", "env", "environment", "secrets", "silenced_checks", "refresh"})
+ELSEWHERE = frozenset({"app", "chdir", "settings", "env", "environment", "secrets"})
 # What is lost, where the setting's own help would not tell.
 REASONS = {
     "queue_timeout": "a request waits for a thread as long as its client does",

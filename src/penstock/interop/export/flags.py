@@ -2,12 +2,16 @@
 
 from typing import NamedTuple
 
+# What becomes of several sites: files for all together, files for each, or a refusal.
+TOGETHER, EACH, NONE = "together", "each", "none"
+
 
 class Kind(NamedTuple):
-    """One kind: the module that knows it, and what it makes."""
+    """One kind: the module that knows it, what it makes, and what it makes of several sites."""
 
     module: str
     makes: str
+    sites: str = TOGETHER
 
 
 KINDS = {
@@ -15,12 +19,12 @@ KINDS = {
     "apache": Kind("apache", "a site of Apache in front of Penstock"),
     "haproxy": Kind("haproxy", "HAProxy in front of Penstock"),
     "systemd": Kind("systemd", "a service and its socket"),
-    "docker": Kind("docker", "a Dockerfile and .dockerignore"),
-    "kubernetes": Kind("kubernetes", "the manifests of a deployment"),
+    "docker": Kind("docker", "a Dockerfile and .dockerignore", NONE),
+    "kubernetes": Kind("kubernetes", "the manifests of a deployment", NONE),
     "procfile": Kind("procfile", "a Procfile"),
-    "gunicorn": Kind("gunicorn", "gunicorn.conf.py, to serve with Gunicorn instead"),
-    "uwsgi": Kind("uwsgi", "an .ini file, to serve with uWSGI instead"),
-    "mod_wsgi": Kind("mod_wsgi", "a site of Apache with mod_wsgi instead"),
+    "gunicorn": Kind("gunicorn", "gunicorn.conf.py, to serve with Gunicorn instead", EACH),
+    "uwsgi": Kind("uwsgi", "an .ini file, to serve with uWSGI instead", EACH),
+    "mod_wsgi": Kind("mod_wsgi", "a site of Apache with mod_wsgi instead", EACH),
 }
 
 # Each: metavar, choices and help. A switch has no metavar.
@@ -28,6 +32,7 @@ FILES = {
     "--write": ("DIR", None, "write the files into this directory; what is there already is never written over"),
     "--diff": ("", None, "show what --write would change; the status is 1 when it would change something"),
     "--force": ("", None, "write over files that are there"),
+    "--json": ("", None, "files, notes and next steps as JSON, for programs"),
 }
 WISHES = {
     "--name": ("NAME", None, "what the site is called in the files (default: the project's name)"),

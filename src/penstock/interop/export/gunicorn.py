@@ -2,34 +2,51 @@
 
 import json
 import math
+import os
+import re
 from typing import Any
 
-from penstock.interop.export.deployment import Deployment, Exported, unsaid
+from penstock.app import is_script
+from penstock.errors import PenstockError
+from penstock.interop.export.deployment import Deployment, Exported, is_chosen, is_uwsgi, rounded, site_notes, unsaid
 
 NAME = "gunicorn.conf.py"
 # Its own limit; ours may be larger.
 LONGEST_LINE = 8190
+# What it counts in whole seconds.
+SECONDS = ("timeout", "graceful_timeout", "keep_alive_timeout")
 # The settings that it carries over, or has a note for.
 SAID = """
 bind backlog workers threads timeout graceful_timeout max_requests max_requests_jitter max_connections
 keep_alive_timeout max_request_line max_fields forwarded_allow proxy_protocol access_log access_log_format
 error_log log_level pid_file statsd statsd_prefix user group umask preload python_path reload temp_dir
-django_static static_max_age
+uwsgi_allow
 """
 
 
 def export(deployment: Deployment) -> Exported:
     """The file, which names the application too: `gunicorn` in its directory needs nothing else."""
     config = deployment.config
+    if is_script(deployment.module):
+        name = os.path.basename(deployment.module)
+        raise PenstockError(
+            f"Gunicorn imports modules, and {name} is a script",
+            f"`ln -s {name} {re.sub('[^A-Za-z0-9]', '_', name)}.py` beside it makes it one: name that as TARGET",
+        )
     low, high = deployment.workers
     peers = ",".join(peer for peer in config.forwarded_allow if peer != "unix")
-    lines = ["# gunicorn --config gunicorn.conf.py", ""]
+    script_name = {"SCRIPT_NAME": config.path} if config.path != "/" else {}
+    # One protocol for all addresses.
+    speaks_uwsgi = all(is_uwsgi(one) for one in config.bind)
+    lines = ["", ""]
     if config.workers == "auto":
         lines += ["import os", ""]
     settings: dict[str, Any] = {
         "wsgi_app": deployment.target,
         "chdir": deployment.directory,
-        "bind": config.bind,
+        "bind": [one.removeprefix("uwsgi:") for one in config.bind],
+        "protocol": "uwsgi" if speaks_uwsgi else None,
+        "uwsgi_allow_ips": ",".join(peer for peer in config.uwsgi_allow if peer != "unix") if speaks_uwsgi else None,
         "backlog": config.backlog,
         "workers": high,
         "worker_class": "gthread",
@@ -40,10 +57,12 @@ def export(deployment: Deployment) -> Exported:
         "limit_request_line": min(config.max_request_line, LONGEST_LINE),
         "limit_request_fields": config.max_fields,
         "forwarded_allow_ips": peers,
-        "preload_app": config.preload == "always" or None,
+        "preload_app": None if config.preload == "auto" else config.preload == "always",
+        "reload": config.reload or None,
         "max_requests": config.max_requests or None,
         "max_requests_jitter": config.max_requests_jitter or None,
         "worker_connections": None if config.max_connections == "auto" else config.max_connections,
+        "tmp_upload_dir": config.temp_dir or None,
         "proxy_protocol": "auto" if config.proxy_protocol else None,
         "proxy_allow_ips": peers if config.proxy_protocol else None,
         "accesslog": config.access_log or None,
@@ -54,9 +73,9 @@ def export(deployment: Deployment) -> Exported:
         "user": config.user or None,
         "group": config.group or None,
         "statsd_host": config.statsd or None,
-        "statsd_prefix": config.statsd_prefix if config.statsd else None,
+        "statsd_prefix": config.statsd_prefix if config.statsd or is_chosen(config, "statsd_prefix") else None,
         "pythonpath": ",".join(config.python_path) or None,
-        "raw_env": [f"{name}={value}" for name, value in deployment.variables.items()],
+        "raw_env": [f"{name}={value}" for name, value in {**deployment.variables, **script_name}.items()],
     }
     for name, value in settings.items():
         if name == "workers" and config.workers == "auto":
@@ -65,17 +84,20 @@ def export(deployment: Deployment) -> Exported:
             lines.append(f"{name} = {value if isinstance(value, bool) else json.dumps(value)}")
     if config.umask:
         lines.append(f"umask = 0o{config.umask}")
+    # One of several lies beside the others.
+    file = f"{deployment.name}.{NAME}" if config.site else NAME
+    lines[0] = f"# gunicorn --config {file}"
     return Exported(
-        {NAME: "\n".join(lines) + "\n"},
-        [*notes(deployment, low, high), *unsaid(deployment, SAID.split(), "Gunicorn")],
-        [f"gunicorn --config {NAME}"],
+        {file: "\n".join(lines) + "\n"},
+        [*notes(deployment, low, high), *rounded(deployment, SECONDS), *unsaid(deployment, SAID.split(), "Gunicorn")],
+        [f"gunicorn --config {file}"],
     )
 
 
 def notes(deployment: Deployment, low: int, high: int) -> list[str]:
     """What means something else there."""
     config = deployment.config
-    told = []
+    told = site_notes(deployment, "Gunicorn")
     served = [folder.url for folder in (*deployment.folders, *deployment.guarded)]
     if served:
         told.append(
@@ -87,6 +109,12 @@ def notes(deployment: Deployment, low: int, high: int) -> list[str]:
         told.append(f"workers: Gunicorn has a fixed number, so the most of {config.workers} is taken")
     if config.max_request_line > LONGEST_LINE:
         told.append(f"max_request_line: Gunicorn reads lines of {LONGEST_LINE} bytes at most")
+    if any(map(is_uwsgi, config.bind)) and not all(map(is_uwsgi, config.bind)):
+        told.append("bind: Gunicorn speaks one protocol on all addresses, and here it is HTTP")
+    if is_chosen(config, "uwsgi_allow") and not all(map(is_uwsgi, config.bind)):
+        told.append("uwsgi_allow: Gunicorn speaks HTTP here")
+    if "unix" not in config.forwarded_allow:
+        told.append("forwarded_allow: Gunicorn believes whoever comes by a unix socket")
     if any(one.startswith("fd://") and not one[5:].isdigit() for one in config.bind):
         told.append("bind: Gunicorn knows sockets from systemd by number only, as in fd://3")
     if config.access_log and config.access_log_format == "json":

@@ -13,25 +13,56 @@ import sysconfig
 from collections.abc import Iterator
 from typing import Any
 
-from penstock.interop.export.deployment import HASHED, Deployment, Exported, Folder, unsaid
+from penstock.app import is_script
+from penstock.interop.export.deployment import (
+    HASHED,
+    Deployment,
+    Exported,
+    Folder,
+    demand_notes,
+    is_chosen,
+    is_uwsgi,
+    rounded,
+    unsaid,
+)
 
 # The settings that it carries over, or has a note for.
 SAID = """
-bind backlog workers threads timeout graceful_timeout queue_timeout max_requests max_body user group umask
-python_path static static_max_age django_static auth allow deny access_log access_log_format error_log
-forwarded_allow preload mounts
+bind backlog workers threads timeout graceful_timeout queue_timeout boot_timeout max_requests max_lifetime max_body
+max_request_line max_fields keep_alive_timeout user group umask nice limit_memory venv python_path static
+static_max_age auth allow deny access_log access_log_format error_log log_level forwarded_allow mounts
 """
+# What it counts in whole seconds.
+SECONDS = (
+    *("timeout", "graceful_timeout", "queue_timeout", "boot_timeout", "max_lifetime", "keep_alive_timeout"),
+    "static_max_age",
+)
+# What Penstock reads, too, from those whom it believes.
+FORWARDED = "X-Forwarded-For X-Forwarded-Proto X-Forwarded-Host"
+# Where Apache has another word.
+LEVELS = {"warning": "warn"}
+LIMITS = (
+    ("LimitRequestLine", "max_request_line"),
+    ("LimitRequestFields", "max_fields"),
+    ("KeepAliveTimeout", "keep_alive_timeout"),
+)
 
 
 def export(deployment: Deployment) -> Exported:
     """The site, its WSGI file and, where there are passwords, the file that knows Django's users."""
     name = deployment.name
-    files = {f"{name}.conf": site(deployment), f"{name}.wsgi": script(deployment)}
+    files = {f"{name}.conf": site(deployment), f"{name}.wsgi": script(deployment, deployment.target)}
+    for url, target in deployment.config.mounts.items():
+        files[script_of(deployment, url)] = script(deployment, target)
     if any(guard["provider"] == "django" for guard in deployment.config.auth):
         files[f"{name}-users.wsgi"] = users_script(deployment)
     return Exported(
         files,
-        [*notes(deployment), *unsaid(deployment, SAID.split(), "mod_wsgi")],
+        [
+            *notes(deployment),
+            *rounded(deployment, SECONDS),
+            *unsaid(deployment, SAID.split(), "mod_wsgi"),
+        ],
         [
             f"put {', '.join(sorted(set(files) - {f'{name}.conf'}))} into {deployment.directory}",
             f"put {name}.conf into /etc/apache2/sites-available",
@@ -54,20 +85,33 @@ def virtual_host(deployment: Deployment) -> Iterator[str]:
     yield from server_names(deployment)
     if config.access_log:
         yield f'CustomLog "{"/dev/stdout" if config.access_log == "-" else config.access_log}" combined'
-    yield f"LimitRequestBody {config.max_body}"
+    if is_chosen(config, "error_log"):
+        yield f'ErrorLog "{config.error_log}"'
+    if is_chosen(config, "log_level"):
+        yield f"LogLevel {LEVELS.get(config.log_level, config.log_level)}"
+    for directive, setting in LIMITS:
+        if is_chosen(config, setting):
+            yield f"{directive} {math.ceil(config.values[setting].value)}"
+    yield f"LimitRequestBody {max(1, config.max_body)}"  # 0 is no limit there
     # The application sees encoded and doubled slashes as the client wrote them.
     yield "AllowEncodedSlashes On"
     yield "MergeSlashes Off"
     yield ""
     yield f"WSGIDaemonProcess {name} {' '.join(daemon_options(deployment))}"
-    yield f'WSGIScriptAlias / "{os.path.join(deployment.directory, f"{name}.wsgi")}" ' + (
-        f"process-group={name} application-group=%{{GLOBAL}}"
-    )
+    # Apache takes the first that fits: the longest path comes first.
+    for url in [*sorted(config.mounts, key=len, reverse=True), "/"]:
+        path = os.path.join(deployment.directory, script_of(deployment, url))
+        place = url if config.path == "/" else config.path + url.rstrip("/")
+        yield f'WSGIScriptAlias {place} "{path}" process-group={name} application-group=%{{GLOBAL}}'
     yield "WSGIPassAuthorization On"
+    if peers := proxies(deployment):
+        yield f"WSGITrustedProxies {' '.join(peers)}"
+        yield f"WSGITrustedProxyHeaders {FORWARDED}"
     yield f'<Directory "{deployment.directory}">'
-    yield f'    <Files "{name}.wsgi">'
-    yield "        Require all granted"
-    yield "    </Files>"
+    for url in ["/", *config.mounts]:
+        yield f'    <Files "{script_of(deployment, url)}">'
+        yield "        Require all granted"
+        yield "    </Files>"
     yield "</Directory>"
     for folder in (*deployment.folders, *deployment.guarded):
         yield from alias(folder)
@@ -81,6 +125,17 @@ def virtual_host(deployment: Deployment) -> Iterator[str]:
     for guard in sorted(config.auth, key=lambda guard: len(guard["path"])):
         yield from location(deployment, guard)
     yield from dotfiles([*deployment.folders, *deployment.guarded])
+
+
+def script_of(deployment: Deployment, url: str) -> str:
+    """The name of the WSGI file for what is served at a URL."""
+    words = re.sub(r"[^A-Za-z0-9]+", "-", url).strip("-")
+    return f"{deployment.name}{f'-{words}' if words else ''}.wsgi"
+
+
+def proxies(deployment: Deployment) -> list[str]:
+    """Whose forwarded fields mod_wsgi believes: addresses and networks."""
+    return [peer for peer in deployment.config.forwarded_allow if re.fullmatch(r"[0-9A-Fa-f.:]+(/[0-9]+)?", peer)]
 
 
 def server_names(deployment: Deployment) -> Iterator[str]:
@@ -100,7 +155,9 @@ def daemon_options(deployment: Deployment) -> Iterator[str]:
     yield f"threads={deployment.threads}"
     yield f'home="{deployment.directory}"'
     paths = [path for path in dict.fromkeys(deployment.modules) if path]
-    if sys.prefix != sys.base_prefix:
+    if config.venv and (config.venv != sys.prefix or is_systems_python()):
+        yield f'python-home="{config.venv}"'
+    elif sys.prefix != sys.base_prefix:
         if is_systems_python():
             yield f'python-home="{sys.prefix}"'
         else:
@@ -116,10 +173,17 @@ def daemon_options(deployment: Deployment) -> Iterator[str]:
     yield "lang=C.UTF-8 locale=C.UTF-8"
     yield f"listen-backlog={config.backlog}"
     yield f"queue-timeout={math.ceil(config.queue_timeout)}"
-    if config.timeout:
-        yield f"request-timeout={math.ceil(config.timeout)}"
+    yield f"request-timeout={math.ceil(config.timeout)}"
     if config.max_requests:
         yield f"maximum-requests={config.max_requests}"
+    if config.max_lifetime:
+        yield f"restart-interval={math.ceil(config.max_lifetime)}"
+    if is_chosen(config, "boot_timeout"):
+        yield f"startup-timeout={math.ceil(config.boot_timeout)}"
+    if config.nice:
+        yield f"cpu-priority={config.nice}"
+    if config.limit_memory:
+        yield f"virtual-memory-limit={config.limit_memory}"
     yield f"graceful-timeout={math.ceil(config.graceful_timeout)}"
 
 
@@ -161,7 +225,8 @@ def location(deployment: Deployment, guard: dict[str, Any]) -> Iterator[str]:
     config = deployment.config
     yield ""
     yield f'<Location "{guard["path"]}">'
-    rules = addresses([*config.allow, *guard["allow"]], [*config.deny, *guard["deny"]])
+    # Each of both lists of allow has to have the client in it.
+    rules = addresses(config.allow, [*config.deny, *guard["deny"]]) + addresses(guard["allow"], [])
     if guard["provider"] != "none":
         if not guard["over_http"]:
             yield "    SSLRequireSSL"
@@ -208,7 +273,8 @@ def quoted(names: list[str]) -> list[str]:
 def addresses(allow: list[str], deny: list[str]) -> list[str]:
     """The rules about clients; functions and unix sockets are said in the notes."""
     allowed = [peer for peer in allow if is_address(peer)]
-    lines = [f"Require ip {' '.join(allowed)}"] if allowed else []
+    # Where none of them can be said, nobody comes in.
+    lines = [f"Require ip {' '.join(allowed)}" if allowed else "Require all denied"] if allow else []
     denied = [f"    Require not ip {peer}" for peer in deny if is_address(peer)]
     return lines + (["<RequireAll>", "    Require all granted", *denied, "</RequireAll>"] if denied else [])
 
@@ -223,15 +289,24 @@ def require_all(rules: list[str]) -> list[str]:
     return ["<RequireAll>", *(f"    {line}" for line in rules or ["Require all granted"]), "</RequireAll>"]
 
 
-def script(deployment: Deployment) -> str:
-    """The WSGI file: the variables, then the application."""
-    attribute = deployment.attribute.removesuffix("()")
-    last = f"application = {attribute}()\n" if deployment.attribute.endswith("()") else ""
-    alias = "" if last or attribute == "application" else " as application"
+def script(deployment: Deployment, target: str) -> str:
+    """A WSGI file: the variables, then an application. Of a module alone it takes the name that is there."""
+    module, _, attribute = target.partition(":")
+    name, *inner = attribute.removesuffix("()").split(".")
+    if is_script(module):
+        lines = f"exec(compile(open({json.dumps(module)}).read(), {json.dumps(module)}, 'exec'))\n"
+        lines += "" if attribute == "application" else f"application = {attribute}\n"
+    elif not name:
+        lines = f"import {module} as module  # noqa: E402\n\n"
+        lines += 'application = getattr(module, "application", None) or module.app\n'
+    elif inner or attribute.endswith("()"):
+        lines = f"from {module} import {name}  # noqa: E402\n\napplication = {attribute}\n"
+    else:
+        alias = "" if name == "application" else " as application"
+        lines = f"from {module} import {name}{alias}  # noqa: E402, F401\n"
     return (
         f'"""What Apache calls for {deployment.name}. It was made by `penstock export mod_wsgi`."""\n\n'
-        f"{preamble(deployment)}"
-        f"from {deployment.module} import {attribute}{alias}  # noqa: E402, F401\n" + (f"\n{last}" if last else "")
+        f"{preamble(deployment)}{lines}"
     )
 
 
@@ -262,7 +337,9 @@ def preamble(deployment: Deployment) -> str:
 def notes(deployment: Deployment) -> list[str]:
     """What means something else there."""
     config = deployment.config
-    told = ["bind: Apache listens where its own Listen lines say"]
+    told = ["bind: Apache listens where its own Listen lines say", *demand_notes(deployment)]
+    if config.default:
+        told.append("default: the virtual host that Apache reads first answers for all others: name its file 000-…")
     if config.workers == "auto" or ".." in str(config.workers):
         told.append(f"workers: a fixed number there, so processes={deployment.workers[1]}")
     if config.timeout:
@@ -274,6 +351,26 @@ def notes(deployment: Deployment) -> list[str]:
         told.append(
             f"mod_wsgi must be built for Python {version}, as {sys.prefix} is: `pip install mod_wsgi` does that"
         )
+    told += guard_notes(deployment)
+    if "*" in config.forwarded_allow:
+        told.append("forwarded_allow: mod_wsgi is told no proxies, and believes nobody; name their addresses")
+    if (config.allow or config.deny or config.auth) and is_chosen(config, "forwarded_allow"):
+        told.append("forwarded_allow: what Apache guards asks for its own peer; mod_remoteip tells it the client's")
+    if config.mounts:
+        told.append("mounts: each has a WSGI file; one of ASGI needs a2wsgi's ASGIMiddleware around it there")
+    if is_chosen(config, "access_log_format"):
+        told.append("access_log_format: the format combined is written; Apache's LogFormat has names of its own")
+    if not config.max_body:
+        told.append("max_body: Apache takes bodies of one byte at least")
+    if any(is_uwsgi(one) for one in config.bind):
+        told.append("bind: Apache calls the application itself, so nobody speaks uwsgi")
+    return told
+
+
+def guard_notes(deployment: Deployment) -> list[str]:
+    """What Apache does otherwise about those who may come in."""
+    config = deployment.config
+    told = []
     for guard in config.auth:
         name = guard["provider"]
         if name not in ("django", "none") and not name.startswith("htpasswd:") and not name.startswith("/"):
@@ -283,7 +380,9 @@ def notes(deployment: Deployment) -> list[str]:
     odd = [peer for peer in (*config.allow, *config.deny) if not is_address(peer)]
     odd += [peer for guard in config.auth for peer in (*guard["allow"], *guard["deny"]) if not is_address(peer)]
     told += [f"{peer} in allow or deny has no counterpart in Apache" for peer in dict.fromkeys(odd)]
-    if config.forwarded_allow != ["127.0.0.1", "::1", "unix"]:
-        told.append("forwarded_allow: mod_remoteip's RemoteIPTrustedProxy says whom Apache believes")
-    told += [f"mounts {url}: add a WSGIScriptAlias for {target}" for url, target in config.mounts.items()]
+    told += [
+        f"auth {guard['path']}: mod_wsgi asks for each password anew, whatever its cache says"
+        for guard in config.auth
+        if guard["cache"] != 60
+    ]
     return told

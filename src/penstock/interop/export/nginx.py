@@ -1,14 +1,31 @@
-"""A site of nginx in front: with HTTP to Penstock, or with the uwsgi protocol to uWSGI.
+"""A site of nginx in front: with HTTP or the uwsgi protocol to Penstock, or with the latter to uWSGI.
 
 Nothing of a client's own forwarded fields gets through, and no file that only some may see is served by nginx.
 """
 
 from collections.abc import Iterator
 
-from penstock.interop.export.deployment import HASHED, Deployment, Exported, Folder
+from penstock.interop.export.deployment import HASHED, Deployment, Exported, Folder, is_uwsgi
 
 # Below Penstock's own, so that nginx closes an idle connection first.
 IDLE_SHARE = 0.8
+
+UWSGI_PARAMETERS = (
+    ("QUERY_STRING", "$query_string"),
+    ("REQUEST_METHOD", "$request_method"),
+    ("CONTENT_TYPE", "$content_type"),
+    ("CONTENT_LENGTH", "$content_length"),
+    ("REQUEST_URI", "$request_uri"),
+    ("PATH_INFO", "$document_uri"),
+    ("SERVER_PROTOCOL", "$server_protocol"),
+    ("REQUEST_SCHEME", "$scheme"),
+    ("HTTPS", "$https if_not_empty"),
+    ("REMOTE_ADDR", "$remote_addr"),
+    ("REMOTE_PORT", "$remote_port"),
+    ("SERVER_NAME", "$server_name"),
+    ("SERVER_PORT", "$server_port"),
+    ("HTTP_HOST", "$http_host"),
+)
 
 
 def export(deployment: Deployment) -> Exported:
@@ -22,17 +39,30 @@ def export(deployment: Deployment) -> Exported:
 def upstream(deployment: Deployment) -> str:
     """Where the site itself listens."""
     config = deployment.config
-    servers = "".join(f"    server {address(one)};\n" for one in config.bind if not one.startswith("fd://"))
+    servers = "".join(f"    server {address(one)};\n" for one in behind(deployment))
     keep_alive = ""
-    if deployment.wishes.protocol == "http" and config.keep_alive_timeout:
+    if not speaks_uwsgi(deployment) and config.keep_alive_timeout:
         keep_alive = (
             f"    keepalive 16;\n    keepalive_timeout {max(1, int(config.keep_alive_timeout * IDLE_SHARE))}s;\n"
         )
     return f"upstream {deployment.name} {{\n{servers}{keep_alive}}}\n"
 
 
+def speaks_uwsgi(deployment: Deployment) -> bool:
+    """Whether requests are passed on by the uwsgi protocol: to uWSGI, or where nothing else is spoken."""
+    return deployment.wishes.protocol == "uwsgi" or all(map(is_uwsgi, deployment.config.bind))
+
+
+def behind(deployment: Deployment) -> list[str]:
+    """The addresses that requests are passed to; those of systemd's sockets are not known."""
+    others = () if speaks_uwsgi(deployment) else ("uwsgi:",)
+    binds = [one for one in deployment.config.bind if not one.startswith(others)]
+    return [one for one in binds if not address(one).startswith("fd://")]
+
+
 def address(bind: str) -> str:
     """Where nginx, on the same machine, finds what listens there."""
+    bind = bind.removeprefix("uwsgi:")
     return bind.replace("0.0.0.0:", "127.0.0.1:", 1).replace("[::]:", "[::1]:", 1)
 
 
@@ -45,10 +75,10 @@ def server(deployment: Deployment) -> Iterator[str]:
         yield "# listen 443 ssl;"
         yield f"# ssl_certificate     /etc/ssl/{deployment.name}.pem;"
         yield f"# ssl_certificate_key /etc/ssl/{deployment.name}.key;"
-    names = [host.removeprefix("*") for host in deployment.hosts]
-    yield f"server_name {' '.join(names)};" if names else "server_name _;  # ALLOWED_HOSTS names no public host"
+    names = deployment.hosts
+    yield f"server_name {' '.join(names)};" if names else "server_name _;  # no public host is named"
     yield ""
-    yield f"client_max_body_size {config.max_body};"
+    yield f"client_max_body_size {max(1, config.max_body)};"  # 0 is no limit there
     if deployment.wishes.files == "proxy":
         for folder in deployment.folders:
             yield from location(folder)
@@ -56,7 +86,7 @@ def server(deployment: Deployment) -> Iterator[str]:
             yield from protected(folder)
     yield ""
     yield "location / {"
-    for line in uwsgi(deployment) if deployment.wishes.protocol == "uwsgi" else http(deployment):
+    for line in uwsgi(deployment) if speaks_uwsgi(deployment) else http(deployment):
         yield f"    {line}"
     yield "}"
 
@@ -99,9 +129,10 @@ def http(deployment: Deployment) -> Iterator[str]:
 
 
 def uwsgi(deployment: Deployment) -> Iterator[str]:
-    """To uWSGI: the client's address and scheme are uwsgi_params' own."""
+    """By the uwsgi protocol: what nginx's own uwsgi_params say, and the port in the Host, which Django compares."""
     yield f"uwsgi_pass {deployment.name};"
-    yield "include uwsgi_params;"
+    for name, value in UWSGI_PARAMETERS:
+        yield f"uwsgi_param {name} {value};"
     yield f"uwsgi_read_timeout {patience(deployment)}s;"
 
 
@@ -115,7 +146,7 @@ def notes(deployment: Deployment) -> list[str]:
     """What must fit on the other side."""
     config, wishes = deployment.config, deployment.wishes
     told = forwarded_notes(deployment, "nginx")
-    if config.proxy_protocol and wishes.protocol == "http":
+    if config.proxy_protocol and not speaks_uwsgi(deployment):
         told.append(
             "proxy_protocol: nginx speaks no PROXY protocol to HTTP servers, so switch it off, or take haproxy"
         )
@@ -123,7 +154,7 @@ def notes(deployment: Deployment) -> list[str]:
         told += [
             f"{folder.url} is left to what is behind: only some may see its files" for folder in deployment.guarded
         ]
-    if any(one.startswith("fd://") for one in config.bind):
+    if any(address(one).startswith("fd://") for one in config.bind):
         told.append("bind: where systemd's sockets are, nginx must be told: write an address into upstream")
     return told
 
@@ -132,13 +163,12 @@ def forwarded_notes(deployment: Deployment, who: str) -> list[str]:
     """What to do when a server in front, on this machine, would not be believed."""
     if deployment.wishes.protocol == "uwsgi":
         return []
-    trusted = set(deployment.config.forwarded_allow)
+    setting = "uwsgi_allow" if speaks_uwsgi(deployment) else "forwarded_allow"
+    trusted = set(deployment.config.values[setting].value)
     kinds = {
-        "unix" if one.startswith("unix:") else address(one).rpartition(":")[0].strip("[]")
-        for one in deployment.config.bind
+        "unix" if one.startswith("unix:") else one.rpartition(":")[0].strip("[]")
+        for one in map(address, behind(deployment))
     }
     missing = sorted(kind for kind in kinds if not trusted & {kind, "*", f"{kind}/32", f"{kind}/128"} and kind != "fd")
-    return [
-        f"forwarded_allow does not name {one}: where {who} comes from there, its fields are dropped; add its address"
-        for one in missing
-    ]
+    lost = "nobody answers it" if setting == "uwsgi_allow" else "its fields are dropped"
+    return [f"{setting} does not name {one}: where {who} comes from there, {lost}; add its address" for one in missing]

@@ -5,7 +5,7 @@ import pwd
 import shutil
 import sys
 
-from penstock.interop.export.deployment import Deployment, Exported
+from penstock.interop.export.deployment import Deployment, Exported, alone_notes, is_chosen
 
 # Longer than graceful_timeout, for what Penstock itself has to do then.
 MARGIN = 10
@@ -157,7 +157,9 @@ def writable(deployment: Deployment) -> list[str]:
 def notes(deployment: Deployment) -> list[str]:
     """What a person has to see to."""
     config = deployment.config
-    told = []
+    told = alone_notes(deployment)
+    if is_chosen(config, "control"):
+        told.append(f"control: it is /run/{deployment.name}/control, in the directory that systemd makes for it")
     if not user_of(deployment):
         told.append("the project is root's own and no user is set: name one with --user, or it runs as root")
     if deployment.secrets:

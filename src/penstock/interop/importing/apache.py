@@ -9,22 +9,27 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from penstock.interop.importing.apache_auth import AUTH_DIRECTIVES, Guard, read_guard
+from penstock.interop.importing.apache_patterns import has_pattern, is_about_dotfiles, means_dotfiles, paths_of
+from penstock.interop.importing.apache_script import read_script
 from penstock.interop.importing.apache_syntax import Node, Reader
 from penstock.interop.importing.apache_words import DAEMON_OPTIONS, REMARKS, SETTINGS
 from penstock.interop.importing.draft import (
     CARRIED,
+    OPEN,
     UNKNOWN,
     UNNEEDED,
     UNSUPPORTED,
     Directive,
     Draft,
+    Into,
     Remark,
     Site,
     join,
 )
+from penstock.interop.importing.interpreter import import_python_path, import_venv
 
 SECTIONS = ("directory", "location", "files")
-PATTERNS = ("locationmatch", "directorymatch", "filesmatch", "if", "elseif", "else", "files")
+RULES = ("require", "requireall", "requireany", "requirenone", "order", "allow", "deny", "satisfy")
 TLS = "Penstock speaks no TLS: keep a server in front for it, and name that one in forwarded_allow"
 
 
@@ -107,10 +112,13 @@ class Importer:
 
     def find_applications(self, context: Context) -> None:
         """Makes the sites of a context."""
-        for node in context.all("wsgiscriptalias"):
-            if len(node.arguments) < 2:
-                continue
+        nodes = [node for node in context.all("wsgiscriptalias") if len(node.arguments) > 1]
+        for node in sorted(nodes, key=lambda node: len(node.arguments[0])):
             url, script = "/" + node.arguments[0].strip("/"), join(self.root, node.arguments[1])
+            main = next((one for one in context.applications if one.url == "/"), None)
+            if main and is_mount(main, node, script):
+                context.applications.append(Application(main.site, url, script, node))
+                continue
             words = "-".join([*context.hosts[:1], *url.split("/")])
             site = self.draft.site(re.sub(r"[^A-Za-z0-9]+", "-", words).strip("-") or "site")
             site.path = url
@@ -146,7 +154,7 @@ class Importer:
         special = getattr(self, f"import_{node.name}", None)
         if special:
             special(node, context)
-        elif node.name in SECTIONS:
+        elif node.name in SECTIONS or (has_pattern(node) and node.children is not None):
             self.import_section(node, context)
         else:
             self.import_plain(node, context)
@@ -166,6 +174,8 @@ class Importer:
             self.draft.find(node.directive, UNNEEDED, "no application stands beside it")
         elif node.name.startswith("ssl"):
             self.draft.find(node.directive, UNSUPPORTED, TLS)
+        elif refuses(node) and sites:
+            self.draft.find(node.directive, OPEN, "refuse these paths with [[site.auth]], or in a server in front")
         elif node.name.startswith(("rewrite", "redirect")):
             self.draft.find(
                 node.directive,
@@ -174,10 +184,8 @@ class Importer:
             )
         elif node.name.startswith("proxy"):
             self.draft.find(node.directive, UNSUPPORTED, "Penstock is no proxy: keep a server in front for this")
-        elif node.name in AUTH_DIRECTIVES or node.name in PATTERNS:
-            self.draft.find(
-                node.directive, UNSUPPORTED, "patterns and conditions are not known: guard paths with [[auth]]"
-            )
+        elif node.name in AUTH_DIRECTIVES:
+            self.draft.find(node.directive, UNSUPPORTED, "it says nothing outside of a section")
         else:
             self.draft.find(
                 node.directive, UNKNOWN, "not a directive that this knows: look whether it is still needed"
@@ -216,6 +224,10 @@ class Importer:
             self.draft.find(node.directive, UNSUPPORTED, "a URL and a script are missing")
             return
         site, script = application.site, application.script
+        plain = read_script(script)
+        if application.url != site.path and plain:
+            self.draft.set(site, "mounts", {application.url: plain[0]}, node.directive, base=self.root)
+            return
         options = dict(argument.partition("=")[::2] for argument in node.arguments[2:])
         group = options.get("process-group") or self.setting_of("wsgiprocessgroup", application, context)
         daemon = self.groups.get(group)
@@ -228,14 +240,14 @@ class Importer:
         module, directory = module_of(script, [place for place in places if place])
         attribute = self.setting_of("wsgicallableobject", application, context)
         target = f"{module}:{attribute}" if attribute else module
-        if not script.endswith(".py"):
+        if plain:
+            target, variables = plain
+            if variables:
+                self.draft.set(site, "environment", variables, node.directive, base=self.root)
+        elif not script.endswith((".py", ".wsgi")):
             name = os.path.basename(script)
-            self.draft.find(
-                node.directive,
-                UNSUPPORTED,
-                f"{name} must be a module: `ln -s {name} {re.sub('[^A-Za-z0-9]', '_', name)}.py` beside it, and name "
-                "that file in app; or name the project's own wsgi module",
-            )
+            note = f"give {name} a name that ends with .wsgi or .py, and name it in app"
+            self.draft.find(node.directive, UNSUPPORTED, note)
             return
         if directory and "chdir" not in site.settings:
             self.draft.set(site, "chdir", directory, node.directive, base=self.root)
@@ -254,19 +266,17 @@ class Importer:
 
     def import_daemon(self, node: Node, site: Site) -> None:
         """The options of WSGIDaemonProcess, each with a finding."""
-        for argument in node.arguments[1:]:
-            name, _, value = argument.partition("=")
+        options = [argument.partition("=")[::2] for argument in node.arguments[1:]]
+        home = join(self.root, dict(options).get("home", "."))
+        for argument, (name, value) in zip(node.arguments[1:], options, strict=True):
             directive = Directive(node.place, f"WSGIDaemonProcess {node.arguments[0]} {argument}")
             option = DAEMON_OPTIONS.get(name)
             if option is None:
                 self.draft.find(directive, UNKNOWN, "not an option that this knows: look whether it is still needed")
             elif name == "python-home":
-                site.python = os.path.join(join(self.root, value), "bin", "python")
-                self.draft.find(
-                    directive,
-                    CARRIED,
-                    f"python of the site; one site alone: start {os.path.dirname(site.python)}/penstock",
-                )
+                import_venv(value, directive, Into(self.draft, site, self.root))
+            elif name == "python-path":
+                import_python_path(value.split(":"), directive, Into(self.draft, site, home))
             elif isinstance(option, Remark):
                 self.draft.find(directive, *option)
             else:
@@ -282,17 +292,70 @@ class Importer:
 
     def import_section(self, node: Node, context: Context) -> None:
         """<Directory>, <Location> and <Files>: who may see what is below."""
-        places = self.places_of(node, context)
         self.draft.find(node.directive, UNNEEDED, "what is in it is reported line by line")
-        children = flatten(node.children or [])
+        children = self.children_of(node, context)
         guard = read_guard(node, children, self.root)
         rest = [child for child in children if child.name not in AUTH_DIRECTIVES]
-        self.import_guard(guard, node, places, context)
+        if guard.table and has_pattern(node) and not (node.name == "directory" and self.is_elsewhere(node, context)):
+            self.import_pattern(guard, node, context)
+        else:
+            self.import_guard(guard, node, self.places_of(node, context), context)
         for child in rest:
-            if child.name in ("wsgiprocessgroup", "wsgiapplicationgroup", "wsgicallableobject", "files"):
+            if child.name in ("wsgiprocessgroup", "wsgiapplicationgroup", "wsgicallableobject"):
                 self.draft.find(child.directive, UNNEEDED, "taken into account")
+            elif (age := max_age(child)) and (sites := self.sites_of_files(node, context)):
+                for site in sites:
+                    self.draft.set(site, "static_max_age", age, child.directive, base=self.root)
+            elif child.children is not None:
+                is_served = self.places_of(node, context) or not self.is_elsewhere(node, context)
+                self.import_section(child, context if is_served else Context([], context))
             else:
                 self.import_plain(child, Context([], context))
+
+    def children_of(self, node: Node, context: Context) -> list[Node]:
+        """What a section says, and what it says for a script alone; of two lists of rules the script's one counts."""
+        children = node.children or []
+        scripts = {os.path.basename(application.script) for application in context.applications}
+        own = [one for one in children if one.name == "files" and one.arguments[-1:] and one.arguments[-1] in scripts]
+        inner = [child for one in own for child in one.children or []]
+        if any(child.name in RULES for child in inner):
+            for child in children:
+                if child.name in RULES:
+                    self.draft.find(child.directive, UNNEEDED, f"{own[0].text} within has rules of its own")
+            children = [child for child in children if child.name not in RULES]
+        for one in own:
+            self.draft.find(one.directive, UNNEEDED, "taken into account")
+        return [*(child for child in children if child not in own), *inner]
+
+    def import_pattern(self, guard: Guard, node: Node, context: Context) -> None:
+        """A guard of what matches a pattern: of paths, of files that are never served, or of nothing any more."""
+        if is_about_dotfiles(node) or not context.applications:
+            reason = "no name that begins with a dot is served" if context.applications else "nothing is served there"
+            for directive, _, _ in guard.findings:
+                self.draft.find(directive, UNNEEDED, reason)
+        elif paths := paths_of(node):
+            plain = (node._replace(name="location", arguments=[path]) for path in paths)
+            places = [place for one in plain for place in self.places_of(one, context)]
+            self.import_guard(guard, node, places, context)
+        else:
+            for directive, _, _ in guard.findings:
+                note = f"no path says what {node.text} matches: guard what it is about with [[site.auth]]"
+                self.draft.find(directive, OPEN, note)
+
+    def sites_of_files(self, node: Node, context: Context) -> list[Site]:
+        """The sites whose files lie in the directory of a section, and nothing else of them."""
+        aliases = [one for one in context.all("alias") if len(one.arguments) == 2 and node.name == "directory"]
+        own = [one for one in aliases if join(self.root, one.arguments[1]) == join(self.root, node.arguments[-1])]
+        return [owner_of(one.arguments[0], context.applications).site for one in own if context.applications]
+
+    def is_elsewhere(self, node: Node, context: Context) -> bool:
+        """Whether nothing of what is served can lie where a section, or its pattern of directories, leads."""
+        if node.name != "directory" or not node.arguments:
+            return not context.applications
+        place = join(self.root, re.split(r"[*?\[]", node.arguments[-1])[0].rpartition("/")[0] or "/")
+        roots = [join(self.root, alias.arguments[1]) for alias in context.all("alias") if len(alias.arguments) == 2]
+        scripts = [application.script for application in context.applications]
+        return not any(under(one, place) or under(place, one) for one in [*roots, *scripts])
 
     def import_guard(self, guard: Guard, node: Node, places: list[tuple[Site, str]], context: Context) -> None:
         """Reports the directives of a guard, and has it guard the places."""
@@ -303,11 +366,11 @@ class Importer:
             return
         for site, url in places:
             table = guard.table | {"path": url}
-            if "provider" in guard.table and guard.table["provider"] != "none" and not context.has_tls:
-                table["over_http"] = True
+            if guard.table.get("provider", "none") != "none" and not context.has_tls:
+                table.setdefault("over_http", True)
             earlier = [one for one in site.settings.get("auth", []) if one["path"] == url]
             if earlier and not all(earlier[0][name] == value for name, value in table.items() if name != "over_http"):
-                self.draft.find(node.directive, UNSUPPORTED, f"{url} has a guard already: write both in one [[auth]]")
+                self.draft.find(node.directive, OPEN, f"{url} has another guard already: write both in one [[auth]]")
             elif not earlier:
                 self.draft.set(site, "auth", [table], node.directive, base=self.root, note=f"guards {url}")
 
@@ -316,6 +379,9 @@ class Importer:
         target = node.arguments[-1] if node.arguments else "/"
         places = []
         for application in context.applications:
+            is_within = application.url != application.site.path and not under(target, application.url)
+            if node.name == "location" and is_within:
+                continue  # a mount, whose site has the place already
             if node.name == "location":
                 if under(target, application.url) or under(application.url, target):
                     places.append((application.site, target if under(target, application.url) else application.url))
@@ -358,6 +424,12 @@ class Importer:
         self.draft.set(site, "static", {url: path}, node.directive, base=self.root, note=f"static: {url}")
 
 
+def is_mount(main: Application, node: Node, script: str) -> bool:
+    """Whether a script runs in the very interpreter of the main one, and only names another application."""
+    groups = [one for one in node.arguments[2:] if one.startswith(("process-group=", "application-group="))]
+    return len(groups) == 2 and groups == main.node.arguments[2:] and bool(read_script(script))
+
+
 def owner_of(url: str, applications: list[Application]) -> Application:
     """The application below whose URL another one is; the longest decides."""
     fitting = [one for one in applications if under(url, one.url)]
@@ -375,23 +447,34 @@ def under(path: str, above: str) -> bool:
     return f"{path.rstrip('/')}/".startswith(f"{above.rstrip('/')}/")
 
 
+def refuses(node: Node) -> bool:
+    """Whether a directive of mod_rewrite or mod_alias keeps everybody out, and not only from what is never served."""
+    words = node.arguments
+    if node.name == "rewriterule" and len(words) > 2:
+        return bool(re.search(r"\b(F|forbidden|G|gone)\b", words[2])) and not means_dotfiles(words[0])
+    if node.name.startswith("redirect") and len(words) > 1:
+        return words[0] in ("403", "404", "410", "gone") and not means_dotfiles(words[1])
+    return False
+
+
+def max_age(node: Node) -> str:
+    """The seconds that files may be kept, where a field says only that."""
+    words = [word.lower() for word in node.arguments]
+    found = (
+        re.fullmatch(r"max-age=([0-9]+)", words[2]) if words[:2] == ["set", "cache-control"] and words[2:] else None
+    )
+    return found[1] if found and node.name == "header" else ""
+
+
 def has_rules(node: Node) -> bool:
     """Whether a section says who may come in."""
     return any(one.name in ("require", "allow", "deny") or has_rules(one) for one in node.children or [])
 
 
-def flatten(nodes: list[Node]) -> list[Node]:
-    """The nodes, and those within <Files>, which say for one file what the section says for all."""
-    found = []
-    for node in nodes:
-        found.append(node)
-        if node.name == "files":
-            found += flatten(node.children or [])
-    return found
-
-
 def module_of(script: str, directories: list[str]) -> tuple[str, str]:
     """The module of a script as seen from one of the directories, and that directory; else its path."""
+    if script.endswith(".wsgi"):
+        return script, ""
     homes = sorted(directories, key=len, reverse=True)
     above = os.path.dirname(os.path.dirname(script))
     for directory in [*homes, *([above] if os.path.basename(script) == "wsgi.py" else [])]:

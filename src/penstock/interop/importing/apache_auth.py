@@ -3,6 +3,7 @@
 Fails closed: a rule that cannot be said makes a table that lets nobody in, and a finding that says why.
 """
 
+import re
 from ipaddress import ip_network
 from typing import Any, NamedTuple
 
@@ -26,8 +27,17 @@ AUTH_DIRECTIVES = frozenset(COMBINATIONS) | {
     "deny",
     "authmerging",
     "authbasicauthoritative",
+    "authzsendforbiddenonfailure",
+    "sslrequiressl",
+    "wsgiaccessscript",
     "limit",
     "limitexcept",
+}
+REMARKS = {
+    "order": "deny wins over allow",
+    "authmerging": "the longest path decides alone",
+    "authbasicauthoritative": "the longest path decides alone",
+    "authzsendforbiddenonfailure": "a right password that is not enough gets 403",
 }
 CLOSED = "closed until you say who may come in, in its [[auth]]"
 
@@ -48,7 +58,10 @@ class Rules:
         self.groups: list[str] = []
         self.allow: list[str] = []
         self.deny: list[str] = []
+        self.scripts: list[str] = []  # that look at each request
+        self.people: set[tuple[str, int]] = set()  # the combinations in which users and groups stand
         self.wants_user = self.is_open = self.is_closed = self.wants_all = self.denies_all = False
+        self.wants_tls: Node | None = None
 
     def find(self, node: Node, verdict: str, note: str) -> None:
         """Reports."""
@@ -64,7 +77,10 @@ def read_guard(section: Node, children: list[Node], root: str) -> Guard:
     """Reads the directives of a section. `root`: what their paths are relative to."""
     rules = Rules()
     said = {node.name: node for node in children if node.name.startswith(("auth", "wsgiauth"))}
-    read_rules(rules, children, "requireany")
+    read_rules(rules, children, ("requireany", 0), root)
+    if rules.scripts and (rules.allow or len(rules.scripts) > 1):
+        rules.close(section, "a script and addresses cannot both be asked")
+    rules.allow += rules.scripts
     mixes = rules.allow and rules.wants_user and not rules.wants_all and not rules.is_open
     if mixes:
         rules.find(section, CHANGED, "an address of allow AND a user are wanted now; either was enough")
@@ -73,28 +89,40 @@ def read_guard(section: Node, children: list[Node], root: str) -> Guard:
     if rules.is_closed or (rules.denies_all and not rules.allow):
         table = {"provider": "none", "deny": EVERYBODY}
     elif rules.wants_user and not rules.is_open:
-        table = {"provider": provider_of(rules, said, root)}
-        if table["provider"] == "none":
-            table["deny"] = EVERYBODY
-        else:
-            table |= {name: value for name, value in (("users", rules.users), ("groups", rules.groups)) if value}
-            if rules.wants_all and (len(rules.groups) > 1 or (rules.users and rules.groups)):
-                table["require"] = "all"
-            if "authname" in said:
-                words = " ".join(said["authname"].arguments)
-                table["realm"] = "".join(c for c in words if " " <= c <= "~" and c not in '"\\') or "Restricted"
-    elif (rules.allow or rules.deny) and not rules.is_open:
+        table = people_table(rules, said, root)
+    elif rules.scripts or ((rules.allow or rules.deny) and not rules.is_open):
         table = {"provider": "none"}
     if rules.allow and table.get("deny") != EVERYBODY and table:
         table["allow"] = rules.allow
     if rules.deny and table.get("deny") != EVERYBODY and table:
         table["deny"] = rules.deny
+    if rules.wants_tls:
+        passwords = (CARRIED, "no password is taken over plain HTTP, unless over_http says so")
+        pages = (UNSUPPORTED, "SECURE_SSL_REDIRECT, or a server in front, sends plain HTTP away")
+        rules.find(rules.wants_tls, *(passwords if rules.wants_user else pages))
     for node in said.values():
         report_provider(rules, node, bool(rules.wants_user))
     return Guard(rules.findings, table)
 
 
-def read_rules(rules: Rules, nodes: list[Node], combination: str) -> None:
+def people_table(rules: Rules, said: dict[str, Node], root: str) -> dict[str, Any]:
+    """The table of a section that asks for a user."""
+    table: dict[str, Any] = {"provider": provider_of(rules, said, root)}
+    if table["provider"] == "none":
+        return table | {"deny": EVERYBODY}
+    table |= {name: value for name, value in (("users", rules.users), ("groups", rules.groups)) if value}
+    is_any = len(rules.people) == 1 and next(iter(rules.people))[0] == "requireany"
+    if not is_any and (len(rules.groups) > 1 or (rules.users and rules.groups)):
+        table["require"] = "all"
+    if rules.wants_tls:
+        table["over_http"] = False
+    if "authname" in said:
+        words = " ".join(said["authname"].arguments)
+        table["realm"] = "".join(c for c in words if " " <= c <= "~" and c not in '"\\') or "Restricted"
+    return table
+
+
+def read_rules(rules: Rules, nodes: list[Node], combination: tuple[str, int], root: str) -> None:
     """Reads Require, and Order, Allow and Deny of Apache 2.2."""
     for node in nodes:
         if node.name in COMBINATIONS:
@@ -103,30 +131,34 @@ def read_rules(rules: Rules, nodes: list[Node], combination: str) -> None:
                 rules.close(node, "what must not be cannot be said here: deny has addresses only")
             else:
                 rules.find(node, UNNEEDED, "what is in it is reported line by line")
-            read_rules(rules, node.children or [], node.name)
+            read_rules(rules, node.children or [], (node.name, node.place.line), root)
         elif node.name in ("limit", "limitexcept"):
             rules.close(node, "rules for some methods only are not known")
-            read_rules(rules, node.children or [], combination)
+            read_rules(rules, node.children or [], combination, root)
         elif node.name == "require":
             read_require(rules, node, combination)
         elif node.name in ("allow", "deny"):
             read_old(rules, node)
-        elif node.name == "order":
-            rules.find(node, UNNEEDED, "deny wins over allow")
+        elif node.name in REMARKS:
+            rules.find(node, UNNEEDED, REMARKS[node.name])
         elif node.name == "satisfy":
-            if node.arguments[:1] and node.arguments[0].lower() == "any":
-                rules.find(node, CHANGED, "both are wanted: an address of allow, and a user")
-            else:
-                rules.find(node, UNNEEDED, "both are wanted anyway")
-        elif node.name in ("authmerging", "authbasicauthoritative"):
-            rules.find(node, UNNEEDED, "the longest path decides alone")
+            wants_any = node.arguments[:1] in (["any"], ["Any"])
+            note = "both are wanted: an address of allow, and a user" if wants_any else "both are wanted anyway"
+            rules.find(node, CHANGED if wants_any else UNNEEDED, note)
+        elif node.name == "sslrequiressl":
+            rules.wants_tls = node
+        elif node.name == "wsgiaccessscript" and node.arguments:
+            rules.scripts.append(join(root, node.arguments[0]))
+            rules.find(node, CARRIED, "allow: its function allow_access is asked")
 
 
-def read_require(rules: Rules, node: Node, combination: str) -> None:
+def read_require(rules: Rules, node: Node, combination: tuple[str, int]) -> None:
     """One Require."""
     kind, names = (node.arguments[0].lower() if node.arguments else ""), node.arguments[1:]
+    if kind in ("user", "group", "wsgi-group"):
+        rules.people.add(combination)
     if kind == "all" and names[:1] == ["granted"]:
-        rules.is_open |= combination == "requireany"
+        rules.is_open |= combination[0] == "requireany"
         rules.find(node, UNNEEDED, "everybody may come in unless something else says no")
     elif kind == "all" and names[:1] == ["denied"]:
         rules.deny += [network for network in EVERYBODY if network not in rules.deny]
@@ -142,6 +174,8 @@ def read_require(rules: Rules, node: Node, combination: str) -> None:
         rules.wants_user = True
         rules.groups += names
         rules.find(node, CARRIED, "groups")
+    elif kind in ("ip", "local") and rules.allow and combination[0] == "requireall":
+        rules.close(node, "an address must be in both of two lists, and allow is one")
     elif kind in ("ip", "local"):
         read_addresses(rules, node, rules.allow, names if kind == "ip" else ["127.0.0.0/8", "::1"])
     elif kind == "not" and names[:1] == ["ip"]:
@@ -195,7 +229,7 @@ def provider_of(rules: Rules, said: dict[str, Node], root: str) -> str:
             rules.find(
                 group, CHANGED, "groups_for_user is looked for in the script of WSGIAuthUserScript: put it there"
             )
-        return script
+        return "django" if is_djangos(script) else script
     elif words == ["file"] and "authuserfile" in said and said["authuserfile"].arguments:
         if rules.groups:
             rules.close(said["authuserfile"], "groups of a file are not known: name the users")
@@ -206,6 +240,16 @@ def provider_of(rules: Rules, said: dict[str, Node], root: str) -> str:
         if node:
             rules.close(node, f"who knows the users is not clear ({' '.join(words)})")
     return "none"
+
+
+def is_djangos(script: str) -> bool:
+    """Whether a script only hands over what Django itself has for mod_wsgi."""
+    try:
+        with open(script, encoding="utf-8", errors="replace") as file:
+            names = re.findall(r"(?m)^from django\.contrib\.auth\.handlers\.modwsgi import (.*?)(?:#|$)", file.read())
+    except OSError:
+        return False
+    return any("check_password" in name for name in names)
 
 
 def report_provider(rules: Rules, node: Node, is_used: bool) -> None:

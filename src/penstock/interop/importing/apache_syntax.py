@@ -82,13 +82,16 @@ class Reader:
         """The arguments, without their quotes and with the values of ${VARIABLES}."""
         arguments = []
         position = 0
-        pattern = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([^\s"'][^\s]*))(?=\s|$)""")
+        pattern = re.compile(
+            r"""\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([\w-]+=)"((?:[^"\\]|\\.)*)"|([^\s"'][^\s]*))(?=\s|$)"""
+        )
         while text[position:].strip():
             match = pattern.match(text, position)
             if not match:
                 raise wrong(place, column + position, "a quote is not closed, or something follows it")
-            quoted = match[1] if match[1] is not None else match[2]
-            word = re.sub(r"\\([\"'\\])", r"\1", quoted) if quoted is not None else match[3]
+            quoted = next((one for one in (match[1], match[2], match[4]) if one is not None), None)
+            word = re.sub(r"\\([\"'\\])", r"\1", quoted) if quoted is not None else match[5]
+            word = f"{match[3] or ''}{word}"  # mod_wsgi's options have quotes behind the =
             arguments.append(re.sub(r"\$\{([^}:]+)\}", lambda one: self.variables.get(one[1], one[0]), word))
             position = match.end()
         return arguments

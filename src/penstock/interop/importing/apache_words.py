@@ -11,6 +11,20 @@ ENGINE = Remark(UNNEEDED, "there is no second process between the client and the
 BUFFERS = Remark(UNNEEDED, "requests are read whole, and responses leave through a buffer of their own")
 OTHER_LIMIT = "max_memory and max_memory_hard limit a worker; systemd's MemoryMax= and CPUQuota= the service"
 
+# What LimitRequestBody 0 means.
+UNLIMITED = "1048576GiB"
+
+
+def log_file(words: list[str]) -> str:
+    """The file of a log; Penstock has a sign for its own output."""
+    return "-" if words[0] in ("/dev/stdout", "/dev/stderr") else words[0]
+
+
+def language(variable: str, name: str) -> dict[str, str]:
+    """A locale; Python makes C.UTF-8 of none by itself."""
+    return {} if name == "C.UTF-8" else {variable: name}
+
+
 DAEMON_OPTIONS: Mapping[str, Remark | Becomes] = {
     "processes": Becomes("workers"),
     "threads": Becomes("threads"),
@@ -18,8 +32,7 @@ DAEMON_OPTIONS: Mapping[str, Remark | Becomes] = {
     "group": Becomes("group"),
     "umask": Becomes("umask"),
     "home": Becomes("chdir"),
-    "python-path": Becomes("python_path", lambda words: words[0].split(":")),
-    "python-home": Remark(UNNEEDED, ""),  # the site's interpreter: apache.py
+    **each("python-path python-home", Remark(UNNEEDED, "")),  # the site's interpreter: interpreter.py
     "request-timeout": Becomes("timeout", changed="each request has this time, and gets 504; no process ends for it"),
     "graceful-timeout": Becomes("graceful_timeout", changed="for each worker that leaves, also at a stop"),
     "shutdown-timeout": Remark(CHANGED, "graceful_timeout is the time for requests in flight, also at a stop"),
@@ -28,8 +41,8 @@ DAEMON_OPTIONS: Mapping[str, Remark | Becomes] = {
     "restart-interval": Becomes("max_lifetime", changed="the next worker is ready before this one leaves"),
     "startup-timeout": Becomes("boot_timeout"),
     "listen-backlog": Becomes("backlog", changed="of the socket that clients connect to"),
-    "locale": Becomes("environment", lambda words: {"LC_ALL": words[0]}),
-    "lang": Becomes("environment", lambda words: {"LANG": words[0]}),
+    "locale": Becomes("environment", lambda words: language("LC_ALL", words[0])),
+    "lang": Becomes("environment", lambda words: language("LANG", words[0])),
     "inactivity-timeout": Remark(
         UNSUPPORTED, "on_demand = true and idle_stop in [sites.NAME] stop a site that nobody asks for"
     ),
@@ -47,10 +60,10 @@ DAEMON_OPTIONS: Mapping[str, Remark | Becomes] = {
     "server-metrics": Remark(CHANGED, "admin_bind answers /metrics for Prometheus"),
     "python-eggs": Remark(UNNEEDED, "wheels need no directory to be unpacked in"),
     "stack-size": Remark(UNSUPPORTED, "threads have Python's own: threading.stack_size() in a hook changes it"),
-    "memory-limit": Remark(UNSUPPORTED, OTHER_LIMIT),
-    "virtual-memory-limit": Remark(UNSUPPORTED, OTHER_LIMIT),
+    "memory-limit": Becomes("limit_memory", changed="the address space, of which more is needed than of memory"),
+    "virtual-memory-limit": Becomes("limit_memory"),
     "cpu-time-limit": Remark(UNSUPPORTED, OTHER_LIMIT),
-    "cpu-priority": Remark(UNSUPPORTED, "systemd's Nice= says it"),
+    "cpu-priority": Becomes("nice"),
     "supplementary-groups": Remark(UNSUPPORTED, "a user brings the groups that the system gives it"),
     "chroot": Remark(UNSUPPORTED, "systemd's RootDirectory= says it"),
     "script-user": Remark(UNNEEDED, "the site's user must be able to read its files"),
@@ -58,20 +71,21 @@ DAEMON_OPTIONS: Mapping[str, Remark | Becomes] = {
 }
 
 SETTINGS: Mapping[str, Becomes] = {
-    "customlog": Becomes("access_log", changed="in the format combined, unless access_log_format says otherwise"),
-    "transferlog": Becomes("access_log", changed="in the format combined"),
-    "errorlog": Becomes("error_log"),
+    "customlog": Becomes("access_log", log_file, changed="in the format combined, or as access_log_format says"),
+    "transferlog": Becomes("access_log", log_file, changed="in the format combined"),
+    "errorlog": Becomes("error_log", log_file),
     "loglevel": Becomes(
         "log_level",
         lambda words: {"warn": "warning", "notice": "info", "crit": "error", "emerg": "error", "alert": "error"}.get(
             words[0].lower(), "debug" if words[0].lower().startswith("trace") else words[0].lower()
         ),
     ),
-    "limitrequestbody": Becomes("max_body"),
+    "limitrequestbody": Becomes("max_body", lambda words: UNLIMITED if words[0] == "0" else words[0]),
     "limitrequestfields": Becomes("max_fields"),
     "limitrequestline": Becomes("max_request_line"),
     "keepalivetimeout": Becomes("keep_alive_timeout"),
     "pidfile": Becomes("pid_file"),
+    "wsgitrustedproxies": Becomes("forwarded_allow", lambda words: [*words, "unix"]),
     "wsgipythonpath": Becomes("python_path", lambda words: words[0].split(":")),
     "setenv": Becomes(
         "environment",
@@ -100,13 +114,15 @@ REMARKS: Mapping[str, Remark] = {
         APACHE_ONLY,
     ),
     **each(
-        "options allowoverride allowoverridelist directoryindex documentroot indexoptions indexignore accessfilename "
+        "options directoryindex documentroot indexoptions indexignore accessfilename "
         "typesconfig addtype addcharset adddefaultcharset addlanguage defaulttype mimemagicfile "
         "fileetag enablesendfile enablemmap indexstyle",
         NO_FILES,
     ),
+    **each("allowoverride allowoverridelist", Remark(CHANGED, "files named .htaccess are not read: import them too")),
     **each("wsgiapplicationgroup wsgirestrictembedded wsgirestrictprocess wsgilazyinitialization", INTERPRETER),
     **each("wsgipythonhome wsgipythonexecutable", PYTHON),
+    **each("allowencodedslashes mergeslashes", Remark(UNNEEDED, "paths reach the application as clients write them")),
     **each("header requestheader", FIELDS),
     **each("expiresactive expiresbytype expiresdefault", Remark(CHANGED, "static_max_age says it")),
     **each("setoutputfilter addoutputfilterbytype deflatecompressionlevel brotlicompressionquality", COMPRESSION),
@@ -140,11 +156,9 @@ REMARKS: Mapping[str, Remark] = {
     "wsgienablesendfile": Remark(UNNEEDED, "wsgi.file_wrapper uses sendfile"),
     "wsgipythonoptimize": Remark(UNSUPPORTED, 'environment = { PYTHONOPTIMIZE = "1" } where Penstock is started'),
     "wsgimapheadtoget": Remark(UNNEEDED, "HEAD reaches the application as HEAD, and no body leaves"),
-    "wsgitrustedproxies": Remark(CHANGED, "forwarded_allow names the proxies"),
     "wsgitrustedproxyheaders": Remark(
         CHANGED, "Forwarded and X-Forwarded-* are read from the peers of forwarded_allow"
     ),
-    "wsgiaccessscript": Remark(UNSUPPORTED, 'allow = ["module:function"] in [site] calls a function for each request'),
     "errordocument": PAGES,
     "timeout": Remark(CHANGED, "head_timeout, body_timeout and write_timeout part it; `timeout` is the application's"),
     "keepalive": Remark(UNNEEDED, 'connections are kept; keep_alive_timeout = "0s" closes them'),

@@ -1,6 +1,6 @@
 """`penstock import`: recognises the files, has them imported, and writes penstock.toml and the report.
 
-Writes over nothing unless it is told to, and nothing at all when a file is wrong.
+Writes over nothing unless it is told to, and nothing at all when a file is wrong, or a guard of it would be lost.
 """
 
 import contextlib
@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from penstock import log
-from penstock.errors import ConfigurationError, UsageError, nearest
+from penstock.errors import ConfigurationError, PenstockError, UsageError, nearest
 from penstock.interop.importing import apache, commands, gunicorn, uwsgi
 from penstock.interop.importing.commands import ReadText
-from penstock.interop.importing.draft import Draft, Site
+from penstock.interop.importing.draft import OPEN, Draft, Site
 from penstock.interop.importing.penstock_file import write
 from penstock.interop.importing.report import as_json, as_text, summary
 from penstock.kinds import Variables
@@ -47,6 +47,11 @@ def import_uwsgi(paths: list[str], draft: Draft) -> None:
     uwsgi.import_files(paths, draft, read_text)
 
 
+def import_units(paths: list[str], draft: Draft) -> None:
+    """Units of systemd, for the only site."""
+    commands.import_units(paths, draft, draft.site(SITE), read_text)
+
+
 def import_commands(importer: Callable[[str, Draft, Site, ReadText], None]) -> Callable[[list[str], Draft], None]:
     """Files with the command of a server in them, for the only site."""
 
@@ -58,7 +63,7 @@ def import_commands(importer: Callable[[str, Draft, Site, ReadText], None]) -> C
 
 
 FORMS: Mapping[str, Form] = {
-    "systemd": Form(r".*\.service", r"\[(?:Service|Unit)\]", import_commands(commands.import_unit)),
+    "systemd": Form(r".*\.(?:service|socket)", r"\[(?:Service|Unit|Socket)\]", import_units),
     "dockerfile": Form(
         r"Dockerfile.*|.*\.Dockerfile", r"FROM\s|ENTRYPOINT\b", import_commands(commands.import_dockerfile)
     ),
@@ -74,7 +79,7 @@ FORMS: Mapping[str, Form] = {
 
 
 def run(options: Mapping[str, Any]) -> int:
-    """Does what the command line asks. Returns 0; raises PenstockError."""
+    """Does what the command line asks. Returns 0; raises PenstockError, also when something would be open now."""
     output = os.path.abspath(options["output"])
     if os.path.lexists(output) and not (options["force"] or options["dry_run"]):
         raise UsageError(
@@ -96,7 +101,15 @@ def run(options: Mapping[str, Any]) -> int:
     for kind, paths in kinds.items():
         FORMS[kind].importer(paths, draft)
     text = write(draft, options["files"], os.path.dirname(output))
-    put_out(draft, ", ".join(kinds), text, options)
+    opened = [one.directive for one in draft.findings if one.verdict == OPEN]
+    may_write = not options["dry_run"] and (not opened or options["accept_open"])
+    put_out(draft, ", ".join(kinds), text, options, may_write)
+    if opened and not options["accept_open"]:
+        raise PenstockError(
+            f"{len(opened)} {'directive' if len(opened) == 1 else 'directives'} kept somebody out, and would not any "
+            "more: nothing is written",
+            f"--accept-open writes the file; then guard what {opened[0].place} is about with [[site.auth]]",
+        )
     return 0
 
 
@@ -136,9 +149,9 @@ def read_text(path: str) -> str:
         raise ConfigurationError(f"{shown}:{line}:{column}: this is no text in UTF-8") from error
 
 
-def put_out(draft: Draft, kind: str, text: str, options: Mapping[str, Any]) -> None:
+def put_out(draft: Draft, kind: str, text: str, options: Mapping[str, Any], may_write: bool) -> None:
     """Writes the file and the report."""
-    written = "" if options["dry_run"] else options["output"]
+    written = options["output"] if may_write else ""
     if written:
         save(written, text)
     coloured = options["report"] == "-" and not options["json"] and log.has_colour(1)

@@ -1,4 +1,4 @@
-"""Finds Gunicorn and uWSGI in the commands of Procfiles, systemd units and Dockerfiles, and imports their arguments.
+"""Finds Gunicorn, uWSGI and Penstock in the commands of Procfiles, systemd units and Dockerfiles; imports their words.
 
 What surrounds a command (users, restarts, layers of an image) stays where it is, and the report says so.
 """
@@ -7,12 +7,12 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from penstock.errors import ConfigurationError
-from penstock.interop.importing import gunicorn, uwsgi
-from penstock.interop.importing.draft import CHANGED, UNNEEDED, UNSUPPORTED, Directive, Draft, Place, Site, join
+from penstock.interop.importing import gunicorn, penstock_command, uwsgi
+from penstock.interop.importing.draft import CHANGED, UNNEEDED, UNSUPPORTED, Directive, Draft, Into, Place, Site, join
 from penstock.interop.importing.uwsgi_logic import Logic
 from penstock.interop.importing.uwsgi_syntax import Option
 from penstock.secrets import show
@@ -34,6 +34,7 @@ class Command(NamedTuple):
     words: list[str]
     directory: str
     variables: Mapping[str, str]
+    sockets: Collection[str] = ()  # the names of those that systemd passes, and whose unit is imported too
 
 
 def import_procfile(path: str, draft: Draft, site: Site, read_text: ReadText) -> None:
@@ -62,7 +63,44 @@ def rest_of(words: Sequence[str]) -> str:
     return " --bind 0.0.0.0:$PORT" if address else ""
 
 
-def import_unit(path: str, draft: Draft, site: Site, read_text: ReadText) -> None:
+def import_units(paths: Sequence[str], draft: Draft, site: Site, read_text: ReadText) -> None:
+    """Services of systemd, and the sockets that are passed to them."""
+    names: set[str] = set()
+    for path in sorted(paths, key=is_service):
+        if is_service(path):
+            import_unit(path, draft, site, read_text, names)
+        else:
+            names |= import_socket_unit(path, draft, site, read_text)
+
+
+def is_service(path: str) -> bool:
+    """Whether a unit starts something."""
+    return not path.endswith(".socket")
+
+
+def import_socket_unit(path: str, draft: Draft, site: Site, read_text: ReadText) -> set[str]:
+    """The addresses of a socket's unit. Returns what the service calls it."""
+    shown = os.path.relpath(path)
+    name = os.path.basename(path)
+    for _, key, value, directive in unit_entries(read_text(path), shown):
+        if key == "ListenStream":
+            address = value if not value.startswith("/") else f"unix:{value}"
+            draft.set(site, "bind", [f"0.0.0.0:{value}" if value.isdigit() else address], directive, base="/")
+        elif key == "Backlog":
+            draft.set(site, "backlog", value, directive, base="/")
+        elif key == "SocketMode":
+            draft.find(directive, CHANGED, "umask says which rights a unix socket does not get")
+        else:
+            draft.find(directive, UNNEEDED, "Penstock binds its addresses itself")
+            name = value if key == "FileDescriptorName" else name
+    draft.note(
+        f"{shown}: bind has its addresses now, so disable that unit; or keep it, and start `penstock serve` with "
+        f"--bind=fd://{name} instead, so that they stay open while the service is started anew."
+    )
+    return {name}
+
+
+def import_unit(path: str, draft: Draft, site: Site, read_text: ReadText, sockets: Collection[str] = ()) -> None:
     """A systemd service: ExecStart, its variables and its directory."""
     entries = list(unit_entries(read_text(path), os.path.relpath(path)))
     variables = dict(draft.variables)
@@ -70,7 +108,8 @@ def import_unit(path: str, draft: Draft, site: Site, read_text: ReadText) -> Non
     directory = directory.removeprefix("-").replace("~", "") or os.path.dirname(path)
     for section, key, value, directive in entries:
         if (section, key) == ("Service", "Environment"):
-            pairs = dict(word.partition("=")[::2] for word in split(value, directive.place, 1) if "=" in word)
+            plain = value.replace("%%", "%")
+            pairs = dict(word.partition("=")[::2] for word in split(plain, directive.place, 1) if "=" in word)
             variables |= pairs
             draft.set(site, "environment", pairs, directive, base=directory)
         elif (section, key) == ("Service", "EnvironmentFile"):
@@ -83,8 +122,8 @@ def import_unit(path: str, draft: Draft, site: Site, read_text: ReadText) -> Non
             draft.find(directive, UNNEEDED, "stays in the unit")
     for _, key, value, directive in entries:
         if key == "ExecStart":
-            words = split(value.lstrip("@-:+!"), directive.place, 1)
-            command = Command(directive, words, directory, variables)
+            words = [one.replace("%%", "%") for one in split(value.lstrip("@-:+!"), directive.place, 1)]
+            command = Command(directive, words, directory, variables, sockets)
             import_command(command, draft, site, read_text)
             program = os.path.join(os.path.dirname(words[0]) if words else "", "penstock")
             draft.note(
@@ -253,7 +292,11 @@ def import_command(command: Command, draft: Draft, site: Site, read_text: ReadTe
         draft.set(site, "environment", assigned, directive, base=command.directory)
     arguments = words[position + 1 : end]
     before = len(draft.findings)
-    if os.path.basename(words[position]) == "gunicorn":
+    program = os.path.basename(words[position])
+    if program == "penstock":
+        into = Into(draft, site, command.directory)
+        penstock_command.import_words(arguments[1:], directive, into, command.sockets)
+    elif program == "gunicorn":
         known = draft.variables
         draft.variables = {**command.variables, **assigned}
         try:
@@ -297,17 +340,21 @@ def import_uwsgi(words: Sequence[str], command: Command, draft: Draft, site: Sit
 def find_server(words: Sequence[str]) -> int:
     """The position of the server's name; -1 when there is none."""
     names = [os.path.basename(word) for word in words]
-    return next((position for position, name in enumerate(names) if name in ("gunicorn", "uwsgi")), -1)
+    serves = ("gunicorn", "uwsgi")
+    pairs = zip(names, [*words[1:], ""], strict=False)
+    return next(
+        (n for n, (name, after) in enumerate(pairs) if name in serves or (name, after) == ("penstock", "serve")), -1
+    )
 
 
 def fill(word: str, variables: Mapping[str, str]) -> str:
-    """The word with the variables that are known; ${NAME:-default} too."""
+    """The word with the variables that are known; ${NAME:-default} too, and $$ for $."""
 
     def value(match: re.Match[str]) -> str:
         name = match[1] or match[3]
-        return variables.get(name, match[2] if match[2] is not None else match[0])
+        return "$" if not name else variables.get(name, match[2] if match[2] is not None else match[0])
 
-    return re.sub(r"\$\{(\w+)(?::?-([^}]*))?\}|\$(\w+)", value, word)
+    return re.sub(r"\$\{(\w+)(?::?-([^}]*))?\}|\$(\w+)|\$\$", value, word)
 
 
 def split(text: str, place: Place, column: int) -> list[str]:

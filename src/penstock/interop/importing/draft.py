@@ -14,12 +14,13 @@ from penstock.config import DJANGO_ENV, read_default
 from penstock.settings import BY_NAME
 
 # What can become of a directive, in the order in which a person has to care.
+OPEN = "guarded before and open now"
 UNSUPPORTED = "not supported"
 UNKNOWN = "unknown"
 CHANGED = "changed in meaning"
 CARRIED = "carried over"
 UNNEEDED = "not needed any more"
-VERDICTS = (UNSUPPORTED, UNKNOWN, CHANGED, CARRIED, UNNEEDED)
+VERDICTS = (OPEN, UNSUPPORTED, UNKNOWN, CHANGED, CARRIED, UNNEEDED)
 
 
 class Place(NamedTuple):
@@ -79,7 +80,7 @@ class Site:
     name: str
     hosts: list[str] = field(default_factory=list)
     path: str = "/"
-    python: str = ""
+    speaks_uwsgi: bool = False  # at each address, as Gunicorn has it
     settings: dict[str, Any] = field(default_factory=dict)
 
 

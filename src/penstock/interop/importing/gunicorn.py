@@ -6,6 +6,7 @@ The file is Python, so it is run: in a process of its own, with a deadline and w
 import ast
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -14,7 +15,9 @@ from typing import Any
 
 from penstock.errors import ConfigurationError, UsageError, nearest
 from penstock.gunicorn_flags import FLAGS
+from penstock.interop.importing import defaults
 from penstock.interop.importing.draft import (
+    CARRIED,
     UNKNOWN,
     UNNEEDED,
     UNSUPPORTED,
@@ -26,7 +29,7 @@ from penstock.interop.importing.draft import (
     join,
 )
 from penstock.kinds import Flag, Path
-from penstock.settings import BY_NAME, TABLE
+from penstock.settings import BY_NAME, LAYERED, TABLE
 
 # Seconds for a file that usually takes milliseconds; one that waits for a network is to be heard of soon.
 DEADLINE = 10
@@ -95,9 +98,12 @@ LOST = {
 }
 CHANGED = {
     "timeout": "a deadline of each request, answered with 504; Gunicorn killed a worker that gave no sign for so long",
-    "preload": "the application is loaded once anyway, unless that starts threads",
     "reload": "needs watchfiles; `penstock runserver` is made for development",
 }
+
+
+# What `penstock export gunicorn` writes for auto.
+EVERY_CPU = re.compile(r"=\s*len\(os\.sched_getaffinity\(0\)\)$")
 
 
 def import_file(path: str, draft: Draft, site: Site) -> None:
@@ -112,7 +118,7 @@ def import_file(path: str, draft: Draft, site: Site) -> None:
         if line or flag in KNOWN or name in LOST:
             directive = Directive(Place(shown, line or 1), text or f"{name} = {value!r}")
             import_setting(name, value, directive, Into(draft, site, base))
-    explain_defaults(draft, site)
+    settle(draft, site)
 
 
 def assignments(path: str, shown: str) -> dict[str, tuple[int, str]]:
@@ -188,19 +194,26 @@ def import_setting(name: str, value: Any, directive: Directive, into: Into) -> N
         into.draft.find(directive, UNNEEDED, "off, as it is without it")
     else:
         text = directive.text
-        if any(word in text for word in ("environ", "getenv", "cpu_count")):
+        if name == "workers" and EVERY_CPU.search(text):
+            value = "auto"
+        elif any(word in text for word in ("environ", "getenv", "cpu_count")):
             advice = 'workers = "auto" follows the machine' if name == "workers" else "it is fixed now"
             into.draft.note(f"{directive.place} works {name} out each time; {value!r} is what it is here: {advice}.")
         import_flag(flag, value, directive, into)
 
 
 OWN = {name: setting for setting in TABLE for name in (setting.flag, setting.short) if name}
+OFF = {setting.flag.replace("--", "--no-", 1): setting for setting in LAYERED if isinstance(setting.kind, Flag)}
 FOREIGN = {name: flag for flag in FLAGS for name in flag.names}
 KNOWN = OWN.keys() | FOREIGN.keys()
 
 
 def import_flag(flag: str, value: Any, directive: Directive, into: Into) -> None:
     """Imports one flag with its value, text from a command line or a value of gunicorn.conf.py."""
+    if flag == "--protocol" and value == "uwsgi":
+        into.site.speaks_uwsgi = True
+        into.draft.find(directive, CARRIED, "bind: uwsgi: before each address")
+        return
     if flag in OWN:
         settings, note = {OWN[flag].name: value}, ""
     else:
@@ -236,7 +249,12 @@ def adapt(name: str, value: Any) -> Any:
     elif name == "umask":
         value = f"{value if isinstance(value, int) else int(str(value), 0):o}"
     elif name == "preload":
-        value = "auto" if value in (True, "", "auto") else "never"
+        value = "always" if value in (True, "") else "never"
+    elif name == "proxy_protocol":
+        value = value not in ("off", False)
+    elif name in ("forwarded_allow", "uwsgi_allow"):
+        # Gunicorn asks nobody who comes by a unix socket.
+        value = [*value, "unix"] if "unix" not in value else value
     elif name == "log_level":
         value = {"critical": "error"}.get(str(value).lower(), str(value).lower())
     elif isinstance(BY_NAME[name].kind, Flag):
@@ -274,7 +292,7 @@ def import_words(words: Sequence[str], place: Place, draft: Draft, site: Site, b
             draft.find(
                 directive, UNKNOWN, "; ".join(filter(None, ("Gunicorn has no such flag", nearest(flag, KNOWN))))
             )
-    explain_defaults(draft, site)
+    settle(draft, site)
 
 
 def read_words(words: Sequence[str]) -> Iterator[tuple[str, str, str]]:
@@ -297,22 +315,19 @@ def read_words(words: Sequence[str]) -> Iterator[tuple[str, str, str]]:
 
 def takes_value(flag: str) -> bool:
     """Whether the next word is the flag's value."""
+    if flag in OFF:
+        return False
     if flag in OWN:
         return flag != "--preload" and not isinstance(OWN[flag].kind, Flag)
     return flag not in FOREIGN or not FOREIGN[flag].is_switch
 
 
-def explain_defaults(draft: Draft, site: Site) -> None:
-    """What Gunicorn does where nothing is said, and Penstock does otherwise."""
-    if "workers" not in site.settings:
-        draft.note(
-            "Gunicorn starts one worker unless told otherwise; Penstock one for each CPU. workers = 1: as before."
-        )
-    if "threads" not in site.settings:
-        draft.note(
-            "Gunicorn calls the application from one thread of each worker unless told otherwise; Penstock from up to "
-            "eight. threads = 1, if the code is not safe for threads."
-        )
+def settle(draft: Draft, site: Site) -> None:
+    """What follows from all that was said, and from what was not."""
+    if site.speaks_uwsgi:
+        addresses = site.settings.get("bind", ["127.0.0.1:8000"])
+        site.settings["bind"] = [f"uwsgi:{one.removeprefix('uwsgi:')}" for one in addresses]
+    defaults.explain(draft, site, "Gunicorn", "worker")
     draft.note(
         'Static and media files of a Django project are served too; django_static = "off" leaves them to others.'
     )

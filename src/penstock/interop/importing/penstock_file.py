@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from penstock.interop.importing.draft import Draft, Site
-from penstock.kinds import Folders, Kind, Listing, Measure, Mounts, Path, Tables
+from penstock.kinds import Entries, Folders, Kind, Listing, Measure, Mounts, Path, Tables
 from penstock.settings import BY_NAME, TABLE, Setting
 
 
@@ -44,8 +44,6 @@ def address(site: Site) -> Iterator[str]:
         yield f"hosts = {toml(site.hosts)}"
     if site.path != "/":
         yield f"path = {toml(site.path)}"
-    if site.python:
-        yield f"python = {toml(site.python)}"
 
 
 def section(title: str, settings: Mapping[str, Any], directory: str, first: list[str] | None = None) -> list[str]:
@@ -56,7 +54,12 @@ def section(title: str, settings: Mapping[str, Any], directory: str, first: list
         if setting.name not in settings:
             continue
         value = written(setting.kind, settings[setting.name], directory)
-        if isinstance(value, dict):
+        if isinstance(setting.kind, Entries) and isinstance(value, dict):
+            tables += ["", f"# {setting.help}."]
+            for name, table in value.items():
+                tables += [f"[{title}.{setting.name}.{key(name)}]"]
+                tables += [f"{one} = {toml(content)}" for one, content in table.items()]
+        elif isinstance(value, dict):
             tables += ["", f"# {setting.help}.", f"[{title}.{setting.name}]"]
             tables += [f"{key(name)} = {toml(content)}" for name, content in value.items()]
         elif isinstance(setting.kind, Tables):
@@ -81,14 +84,7 @@ def written(kind: Kind, value: Any, directory: str) -> Any:
     if isinstance(kind, Listing):
         return [written(kind.item, item, directory) for item in value]
     if isinstance(kind, Tables):
-        return [
-            {
-                one.name: written(one.kind, table[one.name], directory)
-                for one in kind.keys
-                if one.default is None or table[one.name] != one.kind.read(one.default, "/")
-            }
-            for table in value
-        ]
+        return written_tables(kind, value, directory)
     if isinstance(kind, Folders) and not isinstance(kind, Mounts):
         return {url: shorten(path, directory) for url, path in value.items()}
     if isinstance(kind, Measure):
@@ -96,6 +92,24 @@ def written(kind: Kind, value: Any, directory: str) -> Any:
     if isinstance(kind, Path) and value not in kind.special:
         return shorten(value, directory)
     return value
+
+
+def written_tables(kind: Tables, value: Any, directory: str) -> Any:
+    """A list of tables, tables by name, or the path of a file that has them."""
+    if isinstance(value, str):
+        return shorten(value, directory)
+    if isinstance(value, Mapping):
+        return {name: written_table(kind, table, directory) for name, table in value.items()}
+    return [written_table(kind, table, directory) for table in value]
+
+
+def written_table(kind: Tables, table: Mapping[str, Any], directory: str) -> dict[str, Any]:
+    """The keys of a table that are not what they would be anyway."""
+    return {
+        one.name: written(one.kind, table[one.name], directory)
+        for one in kind.keys
+        if one.default is None or table[one.name] != one.kind.read(one.default, "/")
+    }
 
 
 def shorten(path: str, directory: str) -> str:
@@ -107,6 +121,8 @@ def shorten(path: str, directory: str) -> str:
 
 def toml(value: Any) -> str:
     """A value as TOML. JSON's strings are TOML's, but for DEL."""
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key(name)} = {toml(content)}' for name, content in value.items())} }}"
     if isinstance(value, list):
         return f"[{', '.join(toml(item) for item in value)}]"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from penstock.interop.importing.draft import (
     CARRIED,
     CHANGED,
+    OPEN,
     UNKNOWN,
     UNNEEDED,
     UNSUPPORTED,
@@ -17,7 +18,7 @@ from penstock.interop.importing.draft import (
     Place,
 )
 
-COLOURS = {UNSUPPORTED: "1;31", UNKNOWN: "1;31", CHANGED: "1;33", CARRIED: "1;32", UNNEEDED: "2"}
+COLOURS = {OPEN: "1;41", UNSUPPORTED: "1;31", UNKNOWN: "1;31", CHANGED: "1;33", CARRIED: "1;32", UNNEEDED: "2"}
 
 
 def as_text(draft: Draft, has_colour: bool, columns: int) -> str:

@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from penstock.errors import nearest
+from penstock.interop.importing import defaults
 from penstock.interop.importing.draft import (
     CARRIED,
     CHANGED,
+    OPEN,
     UNKNOWN,
     UNNEEDED,
     UNSUPPORTED,
@@ -24,8 +26,10 @@ from penstock.interop.importing.draft import (
     each,
     join,
 )
+from penstock.interop.importing.interpreter import import_python_path, import_venv
 from penstock.interop.importing.uwsgi_logic import Logic
 from penstock.interop.importing.uwsgi_syntax import Option
+from penstock.kinds import Count, Measure
 from penstock.settings import BY_NAME
 
 MASTER = Remark(UNNEEDED, "there is always a supervisor")
@@ -75,7 +79,12 @@ def megabytes(words: list[str]) -> str:
 
 def log_file(words: list[str]) -> str:
     """The file of a logger."""
-    return words[0].removeprefix("file:")
+    return "-" if words[0] == "stdio" else words[0].removeprefix("file:")
+
+
+def memory_of_bodies(words: list[str]) -> str:
+    """A number of bytes; 1 is only a switch, with which every body goes to a file."""
+    return BY_NAME["body_memory"].default if words[0] in ("1", "true") else words[0]
 
 
 HTTP = Becomes("bind", address)
@@ -103,7 +112,6 @@ TABLE: Mapping[str, Becomes | Remark] = {
     **each("gid", Becomes("group")),
     "umask": Becomes("umask"),
     **each("chdir chdir2", Becomes("chdir")),
-    **each("pythonpath python-path pp", Becomes("python_path", lambda words: [words[0]])),
     "env": Becomes("environment", variable),
     **each("pidfile pidfile2 safe-pidfile safe-pidfile2", Becomes("pid_file")),
     **each("logto logto2 log-master-file", Becomes("error_log", log_file)),
@@ -114,7 +122,10 @@ TABLE: Mapping[str, Becomes | Remark] = {
         "http-timeout socket-timeout http-connect-timeout",
         Remark(CHANGED, "head_timeout, body_timeout and write_timeout part it, timeout is the application's"),
     ),
-    **each("lazy-apps lazy", Becomes("preload", lambda _: "never")),
+    **each("lazy-apps lazy", Becomes("preload", lambda words: "never" if is_on(words[0]) else "always")),
+    "post-buffering": Becomes("body_memory", memory_of_bodies, "bodies are always read first, larger ones to a file"),
+    **each("limit-as rlimit-as", Becomes("limit_memory", megabytes)),
+    "max-fd": Becomes("limit_files"),
     **each("py-autoreload python-autoreload", Becomes("reload", lambda _: True, "needs watchfiles")),
     "temp-dir": Becomes("temp_dir"),
     **each(
@@ -124,8 +135,8 @@ TABLE: Mapping[str, Becomes | Remark] = {
     **each("master M", MASTER),
     **each(
         "need-app single-interpreter enable-threads vacuum die-on-term no-orphans thunder-lock "
-        "close-on-exec ignore-sigpipe ignore-write-errors disable-write-exception post-buffering "
-        "post-buffering-bufsize offload-threads reuse-port max-fd harakiri-verbose strict log-date "
+        "close-on-exec honour-range ignore-sigpipe ignore-write-errors disable-write-exception "
+        "post-buffering-bufsize offload-threads reuse-port harakiri-verbose strict log-date "
         "logdate log-master auto-procname procname procname-prefix procname-prefix-spaced "
         "procname-master memory-report wsgi-disable-file-wrapper threads-stacksize optimize-static "
         "no-defer-accept tcp-nodelay honour-stdin buffer-size-auto add-header-server catch-exceptions "
@@ -168,7 +179,7 @@ TABLE: Mapping[str, Becomes | Remark] = {
         ),
     ),
     **each(
-        "limit-as rlimit-as cgroup namespace chroot cpu-affinity",
+        "cgroup namespace chroot cpu-affinity",
         Remark(UNSUPPORTED, "systemd says it: MemoryMax=, CPUAffinity=, RootDirectory="),
     ),
     **each(
@@ -184,6 +195,8 @@ TABLE: Mapping[str, Becomes | Remark] = {
         Remark(UNSUPPORTED, "Django's SecurityMiddleware, or a middleware of one's own, sets fields of responses"),
     ),
 }
+# Routes that keep somebody out.
+REFUSES = re.compile(r"\b(?:basicauth|ldapauth|radius|break:40[0-9]|return:40[0-9])\b", re.IGNORECASE)
 # Options that begin alike, and share their fate.
 FAMILIES: Mapping[tuple[str, ...], Remark] = {
     ("route", "final-route", "error-route", "response-route", "rewrite", "error-page"): ROUTING,
@@ -222,15 +235,9 @@ def import_site(options: list[Option], placeholders: set[str], directory: str, d
         import_option(option, placeholders, strict, Into(draft, site, directory if option.name == "chdir" else base))
     import_application(options, base, draft, site)
     import_cheaper(options, draft, site, base)
-    if "workers" not in site.settings:
-        draft.note(
-            "uWSGI starts one process unless told otherwise; Penstock one for each CPU. workers = 1: as before."
-        )
-    if "threads" not in site.settings:
-        draft.note(
-            "uWSGI calls the application from one thread of each process unless told otherwise; Penstock from up to "
-            "eight. threads = 1, if the code is not safe for threads."
-        )
+    defaults.explain(draft, site, "uWSGI", "process")
+    if "timeout" not in site.settings:
+        draft.note('uWSGI gives a request any time unless told otherwise; Penstock 30 s. timeout = "0s": as before.')
     if "max_head" not in site.settings:
         draft.note("uWSGI refuses heads above 4 KiB unless told otherwise; Penstock takes 32 KiB (max_head).")
 
@@ -242,15 +249,19 @@ def import_option(option: Option, placeholders: set[str], strict: bool, into: In
     if name in APPLICATION or name in CHEAP:
         return
     if name in VIRTUALENV:
-        into.site.python = os.path.join(join(into.base, value), "bin", "python")
-        program = os.path.join(os.path.dirname(into.site.python), "penstock")
-        into.draft.find(directive, CARRIED, f"python of the site; one site alone: start {program}")
+        import_venv(value, directive, into)
+    elif name in ("pythonpath", "python-path", "pp"):
+        import_python_path([value], directive, into)
     elif name in SOCKETS:
         import_socket(value, directive, into)
+    elif name.startswith("route") and REFUSES.search(value):
+        into.draft.find(directive, OPEN, "guard the path with [[site.auth]], or with allow and deny")
     elif isinstance(word, Remark):
         into.draft.find(directive, *word)
-    elif word and value in ("false", "0", ""):
+    elif word and is_off(word, value):
         into.draft.find(directive, UNNEEDED, "off")
+    elif word and word.setting == "workers" and directive.text.endswith("%k"):
+        into.set("workers", "auto", directive)  # as many as there are CPUs
     elif word:
         into.set(word.setting, word.adapt([value]), directive, word.changed)
     elif name in placeholders or name in ("set", "set-placeholder", "set-ph"):
@@ -258,7 +269,7 @@ def import_option(option: Option, placeholders: set[str], strict: bool, into: In
     elif family := next((remark for prefixes, remark in FAMILIES.items() if name.startswith(prefixes)), None):
         into.draft.find(directive, *family)
     else:
-        known = nearest(name, [*TABLE, *APPLICATION, *VIRTUALENV, *SOCKETS])
+        known = nearest(name, [*TABLE, *APPLICATION, *VIRTUALENV, *SOCKETS, "pythonpath"])
         refused = "strict: uWSGI refuses it, too" if strict else "uWSGI takes it as a variable of the file's own"
         note = "; ".join(filter(None, ("not an option that this knows", known, refused)))
         into.draft.find(directive, UNKNOWN, note)
@@ -287,13 +298,13 @@ def import_application(options: list[Option], base: str, draft: Draft, site: Sit
             target = value if ":" in value or not attribute else f"{value}:{attribute}"
             draft.set(site, "app", target, directive, base=base)
         elif name in ("wsgi-file", "file"):
-            if not value.endswith(".py"):
-                draft.find(directive, UNSUPPORTED, "it must be a module: give the file a name that ends with .py")
+            if not value.endswith((".py", ".wsgi")):
+                draft.find(directive, UNSUPPORTED, "give the file a name that ends with .py or .wsgi")
                 continue
             script = join(base, value)
             module = os.path.relpath(script, base).removesuffix(".py").replace("/", ".")
             is_module = re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", module)
-            target = module if is_module else script
+            target = module if is_module and value.endswith(".py") else script
             draft.set(site, "app", f"{target}:{attribute}" if attribute else target, directive, base=base)
         elif name == "callable":
             draft.find(directive, CARRIED, "in app")
@@ -324,6 +335,12 @@ def import_cheaper(options: list[Option], draft: Draft, site: Site, base: str) -
                 draft.find(option.directive, UNSUPPORTED, f"{option.value!r} is no number of workers")
             else:
                 draft.set(site, "workers", f"{option.value}..{most}", option.directive, base=base)
+
+
+def is_off(word: Becomes, value: str) -> bool:
+    """Whether an option says nothing: 0 is a number like others, and without lazy-apps there is a preload."""
+    is_number = isinstance(BY_NAME[word.setting].kind, Count | Measure)
+    return word.setting != "preload" and (value in ("false", "") or (value == "0" and not is_number))
 
 
 def is_on(value: str) -> bool:
