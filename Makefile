@@ -113,8 +113,8 @@ system-packages:  ## Install what some tests and benchmarks need: wrk, nginx, ch
 	$(VENV)/bin/maturin develop --release --uv
 	@touch $@
 
-.venv/neighbours/made: .venv/package tests/sites/neighbours.py
-	$(VENV)/bin/python tests/sites/neighbours.py
+.venv/neighbours/made: .venv/package tests/sites/make_neighbours.py
+	$(VENV)/bin/python tests/sites/make_neighbours.py
 	@touch $@
 
 # Once: what was changed by hand is kept.

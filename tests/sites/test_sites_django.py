@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from asked_sites import Visitor, site_of, wait_until_up
-from two_projects import page_of, write_project
+from django_sites import page_of, write_project
 
 SITES = """
 [sites.shop]
