@@ -8,9 +8,9 @@ import sys
 import django
 import pytest
 from asked_sites import Visitor, ask, site_of, wait_until_up
+from django_sites import page_of, write_project
 from make_neighbours import CHECKOUT, DJANGO, neighbour
 from running_penstock import PATIENCE
-from django_sites import page_of, write_project
 
 SITES = """
 [sites.shop]
