@@ -71,7 +71,9 @@ clean:  ## Remove all that was built; the example's data stays
 
 # $(call apt_get,PACKAGES) fails, without asking for anything, where it may not install. RUNLEVEL=1: no service starts.
 apt_get = ( as=; [ "$$(id -u)" = 0 ] || { sudo -n true 2>/dev/null || exit 1; as='sudo -n'; }; \
-  $$as apt-get update -qq && $$as env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) ) >&2
+  echo "Installing Debian packages:" $(1) >&2; \
+  $$as apt-get update -qq && $$as env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends $(1) >/dev/null )
 
 # A command, or a file, and the package that brings it.
 SYSTEM := wrk:wrk nginx:nginx-light chromium:chromium chromedriver:chromium-driver /usr/include/ev.h:libev-dev \
@@ -84,7 +86,12 @@ system-packages:  ## Install what some tests and benchmarks need: wrk, nginx, ch
 	  "Tests that need them are skipped and say why; benchmarks leave out what they cannot run." \
 	  "hint: sudo apt-get install$$missing"
 
-# Python.h stands for python3-dev, with the library that cargo's tests are linked to.
+# 1.85, as Cargo.toml's rust-version says. Debian 12's "cargo" is 1.65; its "cargo-web", kept new for browsers, will do.
+NEW_CARGO = { cargo --version 2>/dev/null | awk '{ split($$2, version, "."); found = version[1] > 1 || version[2] >= 85 } \
+  END { exit !found }'; }
+CARGO_PACKAGE = $$(apt-cache show cargo-web >/dev/null 2>&1 && echo cargo-web || echo cargo)
+
+# Python.h stands for python3-dev, with the library that cargo's tests are linked to. A cargo of rustup's is left alone.
 .venv/bin/uv:
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "error: Penstock needs Python 3.11 or later; python3 is $$(python3 --version)."; exit 1; }
@@ -92,7 +99,8 @@ system-packages:  ## Install what some tests and benchmarks need: wrk, nginx, ch
 	test -e "$$(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" \
 	  || missing="$$missing python3-dev"; \
 	command -v cc >/dev/null || missing="$$missing build-essential"; \
-	test -z "$$missing" || $(call apt_get,$$missing) || { \
+	case "$$(command -v cargo)" in ''|/usr/bin/cargo) $(NEW_CARGO) || missing="$$missing $(CARGO_PACKAGE)";; esac; \
+	missing="$${missing# }"; test -z "$$missing" || $(call apt_get,$$missing) || { \
 	  printf '%s\n' "error: not installed: $$missing" "" "hint: sudo apt-get install $$missing"; exit 1; }
 	python3 -m venv .venv
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check uv
@@ -107,9 +115,9 @@ system-packages:  ## Install what some tests and benchmarks need: wrk, nginx, ch
 
 # In the checkout: changes in src/ are seen at once, changes of these files build anew.
 .venv/package: .venv/tools Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
-	@cargo --version | awk '{ split($$2, version, "."); exit !(version[1] > 1 || version[2] >= 85) }' || { \
-	  printf '%s\n' "error: Penstock needs cargo 1.85 or later; found: $$(cargo --version)" "" \
-	    "hint: install Rust with rustup (https://rustup.rs)"; exit 1; }
+	@$(NEW_CARGO) || { printf '%s\n' \
+	  "error: Penstock needs cargo 1.85 or later; found: $$(cargo --version 2>/dev/null || echo none)." "" \
+	  "hint: sudo apt-get install $(CARGO_PACKAGE), or rustup update stable (https://rustup.rs)"; exit 1; }
 	$(VENV)/bin/maturin develop --release --uv
 	@touch $@
 
