@@ -101,7 +101,7 @@ CARGO_PACKAGE = $$(apt-cache show cargo-web >/dev/null 2>&1 && echo cargo-web ||
 	command -v cc >/dev/null || missing="$$missing build-essential"; \
 	case "$$(command -v cargo)" in ''|/usr/bin/cargo) $(NEW_CARGO) || missing="$$missing $(CARGO_PACKAGE)";; esac; \
 	missing="$${missing# }"; test -z "$$missing" || $(call apt_get,$$missing) || { \
-	  printf '%s\n' "error: not installed: $$missing" "" "hint: sudo apt-get install $$missing"; exit 1; }
+	  printf '%s\n' "error: not installed, or too old: $$missing" "" "hint: sudo apt-get install $$missing"; exit 1; }
 	python3 -m venv .venv
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check uv
 
