@@ -151,8 +151,8 @@ class SteadyLoad:
 
     def check(self) -> None:
         """Each request has had its own answer, and a good one."""
-        assert self.lost == []
-        assert self.wrong == []
+        assert self.lost == [], self.lost[:5]
+        assert self.wrong == [], self.wrong[:5]
         assert set(self.answered) == {200}
 
 

@@ -15,6 +15,10 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+import penstock
+
+# No error that is the application's shows a line of this directory. (Its name alone may be that of the checkout too.)
+OWN_CODE = os.path.dirname(penstock.__file__)
 # Seconds after which a line that does not come fails the test instead of hanging it.
 PATIENCE = 60
 

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from hello_site import hello
+from running_penstock import OWN_CODE
 
 
 def status(server, *arguments):
@@ -72,7 +73,7 @@ def test_a_reload_that_fails_prints_the_traceback_and_ends_with_1(serve, tmp_pat
     assert (out, code) == ("", 1)
     assert err.startswith("error: hello cannot be imported: ZeroDivisionError: division by zero\n")
     assert "line 2, in settings\n    return 1 / 0" in err
-    assert "penstock/" not in err
+    assert OWN_CODE not in err
     assert server.get() == f"one from {server.pids[0]}"
 
 

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 from hello_site import hello
-from running_penstock import PATIENCE
+from running_penstock import OWN_CODE, PATIENCE
 
 TAKING_A_TERMINAL = """
 import fcntl, os, sys, termios
@@ -227,7 +227,7 @@ def test_an_application_that_cannot_be_loaded_ends_the_start_with_a_clear_error(
         "error: hello cannot be imported: ModuleNotFoundError: No module named 'surely_missing'\n\n"
     )
     assert "\n\nhint: install it for " in server.log
-    assert "penstock/" not in server.log
+    assert OWN_CODE not in server.log
 
 
 def test_workers_that_die_before_they_are_ready_end_the_start(launch, tmp_path):

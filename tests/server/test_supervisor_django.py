@@ -1,7 +1,7 @@
 """Django projects, found and refused by real processes: the project is the smallest that has a manage.py."""
 
 import pytest
-from running_penstock import servers_in
+from running_penstock import OWN_CODE, servers_in
 from shop_project import MANAGE, SETTINGS, WSGI, write_shop
 
 
@@ -105,7 +105,7 @@ def test_a_project_that_cannot_start_ends_with_a_clear_error(start, project, cas
     assert server.wait_for_end() == 1
     assert server.log.startswith(error)
     assert "Traceback" not in server.log
-    assert "penstock/" not in server.log
+    assert OWN_CODE not in server.log
 
 
 COMMAND = """\
