@@ -20,6 +20,7 @@ from penstock.systemd import Passed
 UNIX_PORT = "80"
 SO_ATTACH_FILTER = 26  # socket(7); Python has no name for it
 DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)  # linux/filter.h: BPF_RET | BPF_K, take no byte
+IP_MINTTL, IPV6_MINHOPCOUNT = 21, 73  # ip(7), linux/in6.h; Python has no names for them
 
 
 class Listener(NamedTuple):
@@ -56,8 +57,16 @@ class Listener(NamedTuple):
         if self.kind == "unix":
             self.refuse()
             return
-        program = ctypes.create_string_buffer(DROP_ALL)
-        self.socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", 1, ctypes.addressof(program)))
+        instructions = ctypes.create_string_buffer(DROP_ALL)
+        program = struct.pack("HL", 1, ctypes.addressof(instructions))
+        try:
+            self.socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+        except PermissionError:
+            # Linux 6.18 lets only root attach one to TCP. Anybody may drop what did not set out with the highest TTL:
+            # common systems begin with 64 or 128.
+            self.socket.setsockopt(socket.IPPROTO_IP, IP_MINTTL, 255)
+            if self.socket.family == socket.AF_INET6:
+                self.socket.setsockopt(socket.IPPROTO_IPV6, IPV6_MINHOPCOUNT, 255)
 
     def refuse(self) -> None:
         """Refuses connections from now on, in every process; those that wait to be accepted on TCP are reset."""
