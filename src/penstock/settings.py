@@ -220,7 +220,7 @@ TABLE = (
         "reload",
         Flag(),
         False,
-        "Reloads when a source file changes; for development, needs watchfiles",
+        "Reloads when a source file changes; for development",
         reloads=False,
     ),
     Setting(
