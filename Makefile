@@ -41,6 +41,10 @@ lint: .venv/package  ## Check format, style, types, and that generated files are
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/stubtest penstock._native
+	@command -v cargo-fmt >/dev/null && command -v cargo-clippy >/dev/null || { \
+	  case "$(CARGO_PACKAGE)" in cargo) missing='rustfmt rust-clippy';; *) missing='rustfmt-web rust-web-clippy';; esac; \
+	  $(call apt_get,$$missing) || { printf '%s\n' "error: not installed: $$missing" "" \
+	    "hint: sudo apt-get install $$missing, or rustup component add rustfmt clippy"; exit 1; }; }
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	$(VENV)/bin/pytest --quiet tests/unit/test_settings.py tests/interop/test_behaviour_page.py -k fresh
