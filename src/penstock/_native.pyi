@@ -1,8 +1,11 @@
 """The whole boundary between Python and the engine (crates/penstock-native), typed by hand."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NotRequired, Protocol, TypedDict
+from typing import Any, NotRequired, Protocol, Self, TypedDict, final, type_check_only
 
+__all__ = ["Engine", "Front", "Scoreboard", "request_begins", "request_ends", "version"]
+
+@type_check_only
 class ListenerOptions(TypedDict):
     """One listening socket, already bound and listening; the engine keeps the descriptor open while it runs."""
 
@@ -12,6 +15,7 @@ class ListenerOptions(TypedDict):
     server_port: str  # SERVER_PORT
     is_uwsgi: NotRequired[bool]  # its peers speak the uwsgi protocol instead of HTTP
 
+@type_check_only
 class StaticMount(TypedDict):
     """Files below a URL prefix. Roots are tried in order; the first that has the file answers."""
 
@@ -21,6 +25,7 @@ class StaticMount(TypedDict):
     immutable: str  # "hashed": names like app.3f2a1b4c5d6e.css get "immutable"; "never"
     fall_through: bool  # a missing file goes on to the application instead of 404
 
+@type_check_only
 class SiteRule(TypedDict):
     """Requests for these hosts below this path belong to a site.
 
@@ -31,6 +36,7 @@ class SiteRule(TypedDict):
     path: str  # "/" for all; "/shop" has "/shop" and "/shop/a" below it, not "/shops"
     site: int  # its place among the front's sites
 
+@type_check_only
 class EngineOptions(TypedDict):
     """Everything that the engine is told. Times are seconds, sizes bytes, counts counts."""
 
@@ -76,6 +82,7 @@ class EngineOptions(TypedDict):
     routes: NotRequired[Sequence[SiteRule]]
     own_site: NotRequired[int]  # requests of all others go back to the front
 
+@type_check_only
 class Lifecycle(Protocol):
     """What the engine tells an application's framework, each in the thread that it is about."""
 
@@ -91,18 +98,19 @@ class Lifecycle(Protocol):
     def leave(self) -> object:
         """The thread ends."""
 
+@final
 class Engine:
     """Serves one WSGI application from this process."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         application: Callable[..., Any],
         options: EngineOptions,
         on_late: Callable[[str, int, str, float], object] | None = None,
         timeout_exception: type[BaseException] | None = None,
         log: Callable[[str, str], object] | None = None,
         lifecycle: Lifecycle | None = None,
-    ) -> None:
+    ) -> Self:
         """Checks the options. ValueError names the one that is wrong; nothing is started.
 
         `on_late` is called in the main thread for each late call: "slow", "late" or "stuck", the thread's ident, the
@@ -111,7 +119,7 @@ class Engine:
         `lifecycle` hears of requests left open and of threads that rest.
         """
 
-    def run(self, wakeup_fd: int = -1) -> int:
+    def run(self, wakeup_fd: int = ...) -> int:
         """Serves until stop(). To be called in the main thread, which it never uses for requests.
 
         Returns how many threads are still inside the application after the graceful time: 0 after a clean stop. With
@@ -137,20 +145,21 @@ class Engine:
     def stats(self) -> dict[str, int]:
         """Counters since the start: connections, requests, responses by class, bytes, threads, queue."""
 
+@final
 class Front:
     """Accepts for many sites, reads the first head of each connection, and passes it on to the site that it is for.
 
     It calls no application: of `options` those count that are about listeners, connections, heads, logs and routes.
     """
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         options: EngineOptions,
         sites: Sequence[int],
         on_wanted: Callable[[int], object] | None = None,
         on_control: Callable[[], bool] | None = None,
         log: Callable[[str, str], object] | None = None,
-    ) -> None:
+    ) -> Self:
         """`sites`: the front's end of each site's SOCK_SEQPACKET pair. Every site is up at first.
 
         `on_wanted` hears of the first request for a site that waits, `on_control` that `control_fd` can be read: it
@@ -158,7 +167,7 @@ class Front:
         or the rule that is wrong.
         """
 
-    def run(self, wakeup_fd: int = -1, control_fd: int = -1) -> None:
+    def run(self, wakeup_fd: int = ..., control_fd: int = ...) -> None:
         """Passes connections on until stop(). To be called in the main thread; see Engine.run for `wakeup_fd`."""
 
     def stop(self, graceful_timeout: float) -> None:
@@ -182,10 +191,11 @@ class Front:
     def stats(self) -> dict[str, int]:
         """Counters since the start, as an engine has them; those that are about applications stay 0."""
 
+@final
 class Scoreboard:
     """Shared memory that the workers of one supervisor write and the supervisor reads."""
 
-    def __init__(self, workers: int, threads: int) -> None:
+    def __new__(cls, workers: int, threads: int) -> Self:
         """Makes one for `workers` slots of `threads` cells each. OSError when memory is refused."""
 
     def fileno(self) -> int:
