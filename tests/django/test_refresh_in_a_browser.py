@@ -2,6 +2,7 @@
 
 import pytest
 from developing import developing, write_project
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
@@ -12,7 +13,9 @@ def project(tmp_path):
 
 
 def wait_for_words(browser, words):
-    WebDriverWait(browser, 60).until(lambda _: words in browser.find_element(By.TAG_NAME, "body").text)
+    # A page that is replaced while it is read is looked at again.
+    wait = WebDriverWait(browser, 60, ignored_exceptions=[StaleElementReferenceException])
+    wait.until(lambda _: words in browser.find_element(By.TAG_NAME, "body").text)
 
 
 def test_the_page_follows_templates_styles_and_code_and_mended_mistakes(project, browser):
