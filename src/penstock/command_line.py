@@ -18,6 +18,8 @@ from penstock.settings import BY_NAME, LAYERED, Setting
 # What commands have beside the settings.
 OWN_FLAGS = frozenset({"--help", "--config", "--json", "--deploy", "--live", "--layers", "--fail-level", "--site"})
 
+WORDS_FIRST = "words that belong to no option stand before the options, right behind the command"
+
 
 class Parser(argparse.ArgumentParser):
     """argparse, with our way of saying what is wrong."""
@@ -28,7 +30,9 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             raise UsageError(f"there is no command {unknown[1]!r}", self.hint_for(unknown[1]))
         word = message.rpartition(" ")[2].partition("=")[0]
-        hint = nearest(word, [setting.flag for setting in LAYERED]) if message.startswith("unrecognized") else ""
+        hint = ""
+        if message.startswith("unrecognized"):
+            hint = nearest(word, [setting.flag for setting in LAYERED]) if word.startswith("-") else WORDS_FIRST
         raise UsageError(message, hint or f"`{self.prog} --help` lists what there is")
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:

@@ -175,15 +175,16 @@ class Supervisor(Loop):
             ended = self.reap() if signal.SIGCHLD in numbers else []
             for fd in list(self.channels) if ended else [fd for fd, _ in ready if fd in self.channels]:
                 self.listen_to(fd)
-            for pid, status in ended:
-                self.act(self.tell_end(pid, describe_status(status)))
-                if self.companions:
-                    self.companions.tell_end(pid, status)
+            # Before the ends: a TERM for the whole process group is why the mold ends as well.
             for number in numbers:
                 try:
                     self.act(self.tell_signal(number))
                 except PenstockError as error:
                     log.warning(f"{signal.Signals(number).name} changes nothing: {error.message}")
+            for pid, status in ended:
+                self.act(self.tell_end(pid, describe_status(status)))
+                if self.companions:
+                    self.companions.tell_end(pid, status)
             self.act(self.state.tick(time.monotonic()))
             self.call_back(ready)
         if self.statsd:

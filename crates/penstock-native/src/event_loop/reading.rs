@@ -153,7 +153,7 @@ impl EventLoop {
         }
         // One at a time, or halves would keep the memory from each other; first the one of which most has arrived.
         let arrived = |(id, _): &(u64, Instant)| {
-            let connection = self.slots[*id as u32 as usize].connection.as_ref();
+            let connection = self.slots[*id as u32 as usize].connection.as_ref().filter(|held| held.id == *id);
             connection.and_then(|held| ioctl_fionread(&held.wire.socket).ok()).unwrap_or(0)
         };
         let fullest = (0..self.hungry.len()).max_by_key(|&index| arrived(&self.hungry[index]));
