@@ -137,11 +137,6 @@ class Engine:
     def reopen_logs(self) -> None:
         """Opens the access log's path anew, after it was rotated."""
 
-    def set_routes(self, routes: Sequence[SiteRule]) -> None:
-        """Replaces the table that tells whose a request is, from each connection's next request on. ValueError when
-        a rule is wrong. Without a front nothing happens.
-        """
-
     def stats(self) -> dict[str, int]:
         """Counters since the start: connections, requests, responses by class, bytes, threads, queue."""
 
@@ -155,16 +150,15 @@ class Front:
     def __new__(
         cls,
         options: EngineOptions,
-        sites: Sequence[int],
-        on_wanted: Callable[[int], object] | None = None,
+        sites: Sequence[tuple[int, int | None]],
         on_control: Callable[[], bool] | None = None,
         log: Callable[[str, str], object] | None = None,
     ) -> Self:
-        """`sites`: the front's end of each site's SOCK_SEQPACKET pair. Every site is up at first.
+        """`sites`: the front's end of each site's SOCK_SEQPACKET pair, and the slot of the scoreboard in which its
+        connections are counted. Every site is up at first. One whose other end has gone is given up.
 
-        `on_wanted` hears of the first request for a site that waits, `on_control` that `control_fd` can be read: it
-        reads one message, and says whether to go on. Both are called in the main thread. ValueError names the option
-        or the rule that is wrong.
+        `on_control` hears that `control_fd` can be read: it reads one message, and says whether to go on. It is called
+        in the main thread. ValueError names the option or the rule that is wrong.
         """
 
     def run(self, wakeup_fd: int = ..., control_fd: int = ...) -> None:
@@ -174,13 +168,13 @@ class Front:
         """Asks run() to return: nobody is accepted any more, who is there gets `graceful_timeout` seconds."""
 
     def set_state(self, site: int, state: str, reason: str = "") -> None:
-        """ "up"; "waiting": requests are kept for it, and `on_wanted` is called once; "down": 503 with the reason.
+        """ "up"; "waiting": requests are kept for it, and counted; "down": 503 with the reason.
 
         IndexError when there is no such site, ValueError when there is no such state.
         """
 
-    def add_site(self, site: int) -> int:
-        """Adds a site by its descriptor. Its number, for set_routes() and set_state()."""
+    def add_site(self, site: int, slot: int | None = None) -> int:
+        """Adds a site by its descriptor; see above for the slot. Its number, for set_routes() and set_state()."""
 
     def set_routes(self, routes: Sequence[SiteRule]) -> None:
         """Replaces the table that tells whose a request is. ValueError when a rule is wrong."""

@@ -38,6 +38,7 @@ class Layer(NamedTuple):
     environments: dict[str, dict[str, Value]]  # by the name of [env.NAME]
     sites: tuple[str, ...] | None = None  # their names, when there are several
     site_pattern: str = ""  # of their files; "" when they are tables
+    site_file: str = ""  # of the one that was chosen; "" when it is a table
 
 
 class Config:
@@ -78,6 +79,11 @@ class Config:
     def site_pattern(self) -> str:
         """The pattern of the sites' files; "" when they are tables."""
         return self.layer.site_pattern
+
+    @property
+    def site_file(self) -> str:
+        """The file of the site that this is about; "" when it has none of its own."""
+        return self.layer.site_file
 
     def origin(self, name: str) -> str:
         """Where the setting's value came from: "default", a variable, a flag, or a place in a file."""
@@ -212,19 +218,21 @@ def read_file(path: str, site: str) -> Layer:
     overlays = {
         name: read_sections(content, path, text, f"env.{name}.", site) for name, content in environments.items()
     }
-    if site and places[site] != path:
-        own, own_text = parse(places[site])
+    site_file = places[site] if site and places[site] != path else ""
+    if site_file:
+        own, own_text = parse(site_file)
         if others := own.keys() - {"site"}:
             name = min(others)
             raise ConfigurationError(
-                f"{os.path.relpath(places[site])}:{line_of(own_text, '', name)}: unknown key {name!r}",
+                f"{os.path.relpath(site_file)}:{line_of(own_text, '', name)}: unknown key {name!r}",
                 f"the file of a site has [site]; all else is written in {shown}",
             )
-        values.update(read_sections(own, places[site], own_text, "", site))
+        values.update(read_sections(own, site_file, own_text, "", site))
     if "sites" not in sections:
         return Layer(values, overlays)
     pattern = sections["sites"] if isinstance(sections["sites"], str) else ""
-    return Layer(values, overlays, tuple(places), pattern and os.path.join(os.path.dirname(path), pattern))
+    pattern = pattern and os.path.join(os.path.dirname(path), pattern)
+    return Layer(values, overlays, tuple(places), pattern, site_file)
 
 
 def parse(path: str) -> tuple[dict[str, Any], str]:

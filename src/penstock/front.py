@@ -16,20 +16,25 @@ from penstock.worker import engine_options, listen_to_signals
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from penstock._native import EngineOptions, SiteRule
+    from penstock._native import EngineOptions, Scoreboard, SiteRule
     from penstock.config import Config
     from penstock.sockets import Listener
+
+STANDARD_OUTPUT = 1
 
 
 class FrontProcess:
     """The role of the front's process.
 
-    `sites` are the front's ends of the sites' pairs, by number. On `channel` it says `{"event": "ready"}` and
-    `{"event": "wanted", "site": 3}`, and hears, each with the key "command":
+    `sites` are the front's ends of the sites' pairs, by number, each with the slot of `scoreboard` in which its
+    connections are counted; slot 0 is the front's own. On `channel` it says `{"event": "ready"}`, and hears, each with
+    the key "command":
 
     * `state`: `site`, `state` and `reason`, see Front.set_state;
     * `routes`: `routes`, the whole new table;
-    * `add`: a site more; its end comes with the message (SCM_RIGHTS). Answered with `{"event": "added", "site": 4}`;
+    * `add`: a site more, with its `slot`; its end comes with the message (SCM_RIGHTS). Answered with
+      `{"event": "added", "site": 4}`;
+    * `replace`: `fd`, a log file that was opened anew, and comes with the message;
     * `stats`: answered with `{"event": "stats", "stats": {...}}`.
 
     It leaves gracefully when the channel's other end has gone.
@@ -40,13 +45,16 @@ class FrontProcess:
         *,
         config: "Config",
         listeners: "list[Listener]",
-        sites: "Sequence[socket.socket]",
+        sites: "Sequence[tuple[socket.socket, int | None]]",
         routes: "Sequence[SiteRule]",
         channel: Channel,
+        scoreboard: "Scoreboard | None" = None,
         identity: Identity | None = None,
+        access_log: int | None = None,
     ) -> None:
+        """`access_log` is its file, when only somebody else may open that."""
         self.config, self.listeners, self.sites, self.routes = config, listeners, sites, routes
-        self.channel, self.identity = channel, identity
+        self.channel, self.scoreboard, self.identity, self.access_log = channel, scoreboard, identity, access_log
         self.front: Front  # by run
 
     def run(self) -> int:
@@ -55,10 +63,15 @@ class FrontProcess:
             signal.signal(number, do_nothing)  # what a terminal sends to everybody is for the supervisor
         try:
             options = self.options()
+            if self.access_log is not None:
+                os.dup2(self.access_log, STANDARD_OUTPUT, inheritable=False)
+                os.close(self.access_log)
             if self.identity:
                 become(self.identity)
-            sites = [site.fileno() for site in self.sites]
-            self.front = Front(options, sites, self.tell_wanted, self.obey, log.journal.write)
+            sites = [(site.fileno(), slot) for site, slot in self.sites]
+            self.front = Front(options, sites, self.obey, log.journal.write)
+            for site, _ in self.sites:
+                site.close()  # the front has its own descriptor, and closes it with the site
         except (PenstockError, ValueError, OSError) as error:
             told = error if isinstance(error, PenstockError) else PenstockError(f"the front cannot start: {error}")
             self.channel.send({"event": "cannot start"} | told.to_message())
@@ -70,7 +83,7 @@ class FrontProcess:
 
     def options(self) -> "EngineOptions":
         """What the front is told: what an engine is, without the parts of it that are an application's."""
-        return engine_options(self.config, self.listeners, []) | {
+        options = engine_options(self.config, self.listeners, []) | {
             "threads": 1,
             # How large a body may be is for its site to say. The front reads none, also where it answers by itself.
             "max_body": 2**64 - 1,
@@ -79,10 +92,11 @@ class FrontProcess:
             "guarded": [],
             "routes": self.routes,
         }
-
-    def tell_wanted(self, site: int) -> None:
-        """Somebody asks for a site that waits to be started."""
-        self.channel.send({"event": "wanted", "site": site})
+        if self.access_log is not None:
+            options["access_log"] = "-"
+        if self.scoreboard:
+            options["scoreboard_fd"] = self.scoreboard.fileno()
+        return options
 
     def obey(self) -> bool:
         """Does what the supervisor's next message says. False when the supervisor has gone."""
@@ -110,7 +124,11 @@ class FrontProcess:
                 self.front.set_routes(message["routes"])
             case "add":
                 (descriptor,) = descriptors
-                self.channel.send({"event": "added", "site": self.front.add_site(descriptor)})
+                self.channel.send({"event": "added", "site": self.front.add_site(descriptor, message["slot"])})
+            case "replace":
+                (descriptor,) = descriptors
+                os.dup2(descriptor, message["fd"], inheritable=False)
+                self.front.reopen_logs()
             case "stats":
                 self.channel.send({"event": "stats", "stats": self.front.stats()})
             case other:

@@ -112,7 +112,8 @@ def check_access(identity: Identity, directory: str) -> None:
 def give_logs(identity: Identity, *paths: str, mode: int = 0o644) -> None:
     """Makes log files and leaves them to the user, who has to open them anew after a rotation.
 
-    Only what is root's own changes hands: no link is followed, so that the user cannot have other files given to it.
+    `mode` says what others may do with them at most, also where root has made them before. Only what is root's own
+    changes hands: no link is followed, so that the user cannot have other files given to it.
     """
     for path in paths:
         if path in ("", "-"):
@@ -122,6 +123,7 @@ def give_logs(identity: Identity, *paths: str, mode: int = 0o644) -> None:
             try:
                 found = os.fstat(fd)
                 if stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and not found.st_uid:
+                    os.fchmod(fd, stat.S_IMODE(found.st_mode) & (mode | 0o770))
                     os.fchown(fd, identity.uid, identity.gid)
             finally:
                 os.close(fd)

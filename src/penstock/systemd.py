@@ -8,7 +8,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import NamedTuple
 
 FIRST_FD = 3  # sd_listen_fds(3): SD_LISTEN_FDS_START
@@ -81,9 +81,11 @@ class Notifier:
         self.phase, self.status = phase, status
         self.send(*new)
 
-    def feed_watchdog(self) -> None:
-        """Says that the supervisor's loop still turns."""
-        self.send("WATCHDOG=1")
+    def feed_watchdog(self, call_at: Callable[[float, Callable[[], None]], None]) -> None:
+        """Says that the supervisor's loop still turns; again and again, as the loop calls at those times."""
+        if self.watchdog_pause:
+            self.send("WATCHDOG=1")
+            call_at(time.monotonic() + self.watchdog_pause, lambda: self.feed_watchdog(call_at))
 
     def hand_over(self, pid: int) -> None:
         """Names the supervisor that takes over, and says nothing from now on."""

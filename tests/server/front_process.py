@@ -33,7 +33,7 @@ class Front(FrontProcess):
 role = Front(
     config=load(plan["settings"], os.environ, os.getcwd()),
     listeners=[listening(fd) for fd in plan["listeners"]],
-    sites=[socket.socket(fileno=fd) for fd in plan["sites"]],
+    sites=[(socket.socket(fileno=fd), None) for fd in plan["sites"]],
     routes=plan["routes"],
     channel=Channel(socket.socket(fileno=plan["channel"])),
 )

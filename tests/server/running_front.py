@@ -4,7 +4,6 @@ engines as it likes, and reads what the front says. Refuses a front that did not
 
 import json
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -61,9 +60,6 @@ class RunningFront:
         message = self.channel.receive()
         assert message, "the front has gone"
         return message
-
-    def says_nothing(self) -> bool:
-        return not select.select([self.channel.end], [], [], 0)[0]
 
     def tell(self, command: str, **details) -> None:
         self.channel.send({"command": command, **details})

@@ -303,6 +303,17 @@ def test_an_upgrade_that_fails_changes_nothing_and_says_why(serve, tmp_path):
     assert status(server)["pid"] == server.process.pid
 
 
+def test_an_upgrade_that_fails_leaves_the_unix_socket_where_clients_find_it(serve, tmp_path):
+    server = serve("--bind", "unix:hello.sock")
+    tmp_path.joinpath("hello.py").write_text("import surely_missing\n")
+    assert server.command("upgrade")[2] == 1
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(tmp_path / "hello.sock"))
+    server.send("TERM")
+    assert server.wait_for_end() == 0
+    assert not tmp_path.joinpath("hello.sock").exists()
+
+
 def test_another_user_is_not_heard_even_where_the_file_lets_him_in(serve):
     if os.geteuid():
         pytest.skip("only root can become another user")

@@ -6,7 +6,7 @@ import socket
 from contextlib import ExitStack
 
 from raw_client import PATIENCE
-from running_front import BLOG, SHOP, front_with, request, site_of
+from running_front import BLOG, SHOP, descriptors_of, front_with, request, site_of
 
 
 def ask(front, host="shop.test", path="/"):
@@ -36,18 +36,19 @@ def test_a_site_that_is_down_gets_503_with_the_reason_and_others_do_not_notice()
             assert site_of(client.response()) == "shop"
 
 
-def test_requests_for_a_site_that_waits_are_kept_and_it_is_asked_for_once():
+def test_requests_for_a_site_that_waits_are_kept_and_counted():
     with front_with() as front:
         front.set_state(0, "waiting")
         clients = [ask(front) for _ in range(5)]
-        assert front.says() == {"event": "wanted", "site": 0}
-        until(front, "connections_handed", 5)
+        until(front, "connections_held", 5)
         with front.engine("neighbours:shop", 0):
             front.set_state(0, "up")
             for client in clients:
                 with client:
                     assert site_of(client.response()) == "shop"
-        assert front.says_nothing()
+            with ask(front) as client:
+                assert site_of(client.response()) == "shop"
+        assert front.stats()["connections_held"] == 5
 
 
 def test_a_worker_that_is_killed_takes_no_connection_with_it_that_it_has_not_opened():
@@ -136,7 +137,7 @@ def test_a_site_is_added_while_the_front_runs():
         with ask(front, "blog.test") as client:
             assert client.response().status == 421
         front.pairs.append(front.pair())
-        socket.send_fds(front.channel.end, [b'{"command": "add"}'], [front.pairs[1][0].fileno()])
+        socket.send_fds(front.channel.end, [b'{"command": "add", "slot": null}'], [front.pairs[1][0].fileno()])
         assert front.says() == {"event": "added", "site": 1}
         front.tell("routes", routes=[SHOP, BLOG])
         front.routes = [SHOP, BLOG]
@@ -144,6 +145,19 @@ def test_a_site_is_added_while_the_front_runs():
             assert site_of(client.response()) == "blog"
             client.send(request("shop.test"))
             assert site_of(client.response()) == "shop"
+
+
+def test_a_site_that_closes_its_end_harms_no_other():
+    with front_with() as front, front.engine("neighbours:blog", 1):
+        before = descriptors_of(front.process.pid)
+        front.pairs[0][1].shutdown(socket.SHUT_RDWR)
+        while descriptors_of(front.process.pid) > before - 2:
+            assert front.process.poll() is None
+        front.set_state(0, "waiting")
+        with ask(front) as client:
+            assert client.response().status == 503
+        with ask(front, "blog.test") as client:
+            assert site_of(client.response()) == "blog"
 
 
 def test_what_is_no_letter_does_not_disturb_the_front_or_a_site():

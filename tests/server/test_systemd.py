@@ -127,6 +127,24 @@ def test_an_upgrade_names_the_new_main_process_before_that_one_speaks(launch, ma
     server.wait_for_end()
 
 
+def test_several_sites_feed_the_watchdog_and_their_next_parent_is_named(launch, manager, tmp_path):
+    tmp_path.joinpath("hello.py").write_text(hello("one"))
+    tmp_path.joinpath("penstock.toml").write_text(
+        '[server]\nbind = ["127.0.0.1:0"]\n[sites.shop]\napp = "hello"\ndefault = true\nworkers = 1\n'
+    )
+    server = launch(variables=manager.variables | {"WATCHDOG_USEC": "20000"})
+    manager.wait_for("READY=1")
+    for _ in range(3):
+        assert manager.wait_for("WATCHDOG=1")[1] == server.process.pid
+    server.send("USR2")
+    new = int(manager.wait_for("MAINPID=")[0][0].removeprefix("MAINPID="))
+    assert manager.wait_for("READY=1")[1] == new
+    assert manager.wait_for("WATCHDOG=1")[1] == new
+    os.kill(new, signal.SIGTERM)
+    assert manager.wait_for("STOPPING=1")[1] == new
+    server.wait_for_end()
+
+
 def test_the_application_is_not_told_of_the_manager(launch, manager, tmp_path):
     source = (
         "import os\nNAMES = [name for name in os.environ if name.startswith(('NOTIFY_', 'WATCHDOG_', 'LISTEN_'))]\n"

@@ -59,6 +59,7 @@ def app(environ, start_response):
 SITES = """\
 [server]
 bind = ["127.0.0.1:0"]
+access_log = "front.log"
 """ + "".join(
     f"""
 [sites.{name}]
@@ -217,6 +218,43 @@ def test_the_files_and_logs_of_a_site_are_its_own(server, place):
     for path in (log, place / "blog/tries.py"):
         assert ask(server, "shop", "read", str(path)) == "EACCES"
         assert ask(server, "blog", "read", str(path)) == "done"
+
+
+def test_the_front_is_nobody_without_any_right(server):
+    nobody = pwd.getpwnam("nobody")
+    status = Path(f"/proc/{snapshot(server)['front']['pid']}/status").read_text()
+    assert f"Uid:\t{nobody.pw_uid}\t{nobody.pw_uid}\t{nobody.pw_uid}\t{nobody.pw_uid}" in status
+    assert f"Groups:\t{nobody.pw_gid} " in status
+    assert f"CapEff:\t{0:016x}" in status
+
+
+def test_after_a_rotation_each_log_is_written_by_its_own_user_and_no_other_may_read_it(server, place):
+    for commanded in (["reopen-logs"], ["reopen-logs", "blog"]):
+        old = place / f"old{len(commanded)}.log"
+        place.joinpath("blog.log").rename(old)
+        place.joinpath("blog.log").touch(0o644)  # as logrotate's "create" does, for root
+        assert server.command(*commanded) == ("", "", 0)
+        answers = (ask(server, "blog", "user") for _ in range(1000))  # workers hear of it a moment later
+        assert any(answer and place.joinpath("blog.log").read_text() for answer in answers)
+        found = place.joinpath("blog.log").stat()
+        assert (found.st_uid, found.st_mode & 0o777) == (pwd.getpwnam(USERS["blog"]).pw_uid, 0o640)
+
+
+def test_requests_that_reach_no_site_are_in_the_log_of_the_front_also_after_a_rotation(server, place):
+    def ask_nobody():
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
+        connection.request("GET", "/", headers={"Host": "unknown.example"})
+        assert connection.getresponse().status == 421
+        connection.close()
+        return True
+
+    log = place / "front.log"
+    assert any(ask_nobody() and " 421 " in log.read_text() for _ in range(1000))
+    log.rename(place / "old.log")
+    server.send("USR1")
+    assert any(ask_nobody() and log.exists() and " 421 " in log.read_text() for _ in range(1000))
+    assert (log.stat().st_uid, log.stat().st_mode & 0o777) == (0, 0o640)
+    assert ask(server, "shop", "read", str(log)) == "EACCES"
 
 
 def test_a_large_body_lies_in_a_file_without_a_name(server):

@@ -70,11 +70,11 @@ def test_a_killed_supervisor_of_one_site_loses_no_request_of_either(serve_sites)
 
 def test_a_killed_front_is_replaced(serve_sites):
     server = serve_sites(TWO, "shop", "blog")
-    front = snapshot(server)["front"]
+    front = snapshot(server)["front"]["pid"]
     os.kill(front, signal.SIGKILL)
     server.wait_for("the front .* was killed by SIGKILL")
     assert ask(server.port, "shop.example")[0] == 200
-    assert snapshot(server)["front"] not in (0, front)
+    assert snapshot(server)["front"]["pid"] not in (0, front)
 
 
 def test_when_the_parent_is_killed_every_process_ends(serve_sites):

@@ -1,7 +1,12 @@
 """One file a site: adding, changing and removing files, while other sites are asked all the time."""
 
+import os
+from pathlib import Path
+
 import pytest
 from asked_sites import Visitor, ask, site_of, snapshot, wait_until_up
+
+from penstock.admin.client import Connection
 
 FILES = 'sites = "sites.d/*.toml"\n[server]\nbind = ["127.0.0.1:0"]\n'
 
@@ -90,6 +95,49 @@ def test_a_directory_without_files_serves_nobody_until_one_comes(serve_files, wr
     write_site("shop")
     wait_until_up(server, "shop")
     assert next(answer for answer in asked(server, "shop.example") if answer[0] == 200)
+
+
+def test_sites_that_come_and_go_leave_nothing_behind(serve_files, write_site, tmp_path):
+    server = serve_files("shop", "blog")
+    [control] = Path(server.environment["XDG_RUNTIME_DIR"]).glob("penstock/*.sock")
+    with Connection(str(control)) as parent:
+        with_two = held_by(parent, server)
+        tmp_path.joinpath("sites.d/blog.toml").unlink()
+        server.wait_for("the site blog has left")
+        both_ends = 2  # of the front: one to read from and one to write to
+        fewer = len(with_two[1][0]) - both_ends
+        before = next(held for held in held_again_and_again(parent, server) if len(held[1][0]) == fewer)
+        for number in range(10):
+            names = [f"blog{number}{letter}" for letter in "abcde"]
+            for name in names[:-1]:
+                write_site(name, "on_demand = true\n")
+            write_site(names[-1])
+            wait_until_up(server, names[-1])
+            assert next(answer for answer in asked(server, f"{names[-1]}.example") if answer[0] == 200)
+            for name in names:
+                tmp_path.joinpath(f"sites.d/{name}.toml").unlink()
+            left = {server.wait_for(r"the site (\w+) has left")[1] for _ in names}
+            assert left == set(names)
+        assert any(held == before for held in held_again_and_again(parent, server)), held_by(parent, server)
+        assert [site["name"] for site in parent.ask("status")["sites"]] == ["shop"]
+    assert len(list(control.parent.iterdir())) == 2, "the control sockets of the parent and of one site"
+    assert ask(server.port, "shop.example") == (200, "shop  / ")
+    server.send("TERM")
+    assert server.wait_for_end() == 0
+
+
+def held_by(parent, server):
+    """The descriptors and mappings of the parent and the front."""
+    found = []
+    for pid in (server.process.pid, parent.ask("status")["front"]["pid"]):
+        held = sorted(os.readlink(entry).partition(":")[0] for entry in Path(f"/proc/{pid}/fd").iterdir())
+        found.append((held, Path(f"/proc/{pid}/maps").read_text().count("penstock-scoreboard")))
+    return found
+
+
+def held_again_and_again(parent, server):
+    """The same, one after the other: the front hears of an end a moment later."""
+    return (held_by(parent, server) for _ in range(1000))
 
 
 def asked(server, host):

@@ -85,6 +85,20 @@ def test_a_directory_that_is_not_there_is_named(world, tmp_path):
         start_in_world(wanted, ["-c", ""], [])
 
 
+def test_a_site_reads_the_common_file_and_its_own(tmp_path):
+    common, own = tmp_path / "penstock.toml", tmp_path / "sites.d/shop.toml"
+    common.write_text('sites = "sites.d/*.toml"\n')
+    own.parent.mkdir()
+    own.write_text('[site]\nhosts = ["shop.example"]\n')
+    assert world_of(load({"site": "shop"}, {}, str(tmp_path)), {}).reads == [str(common), str(own)]
+
+
+def test_a_file_that_the_site_may_not_read_is_named(world, tmp_path):
+    wanted = world()._replace(reads=[str(tmp_path / "sites.d/shop.toml")])
+    with pytest.raises(ConfigurationError, match=r"this user may not read .*sites\.d/shop\.toml"):
+        start_in_world(wanted, ["-c", ""], [])
+
+
 def test_a_limit_that_the_system_refuses_is_named(world):
     with pytest.raises(ConfigurationError, match="refuses limit_files"):
         start_in_world(world(limit_files=str(2**30)), ["-c", ""], [])

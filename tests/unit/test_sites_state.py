@@ -11,6 +11,7 @@ from penstock.sites.state import (
     Await,
     Finish,
     Forget,
+    Hold,
     Log,
     Open,
     Shut,
@@ -41,13 +42,14 @@ def up(state, name, on_demand=False, now=0.0):
 
 
 def test_a_site_is_started_when_it_is_configured(state):
-    assert without_lines(state.add("shop", False, 30, 0)) == [Start("shop")]
-    assert lines(state.ready("shop", 1)) == ["the site shop is up"]
+    assert without_lines(state.add("shop", False, 30, 0)) == [Hold("shop"), Start("shop")]
+    actions = state.ready("shop", 1)
+    assert (without_lines(actions), lines(actions)) == ([Open("shop")], ["the site shop is up"])
     assert state.sites["shop"].state == "up"
 
 
 def test_a_site_on_demand_is_started_when_somebody_asks_for_it(state):
-    assert without_lines(state.add("shop", True, 30, 0)) == [Await("shop")]
+    assert without_lines(state.add("shop", True, 30, 0)) == [Hold("shop"), Await("shop")]
     assert without_lines(state.wanted("shop", 5)) == [Start("shop")]
     assert state.wanted("shop", 6) == []
 
@@ -55,7 +57,7 @@ def test_a_site_on_demand_is_started_when_somebody_asks_for_it(state):
 def test_a_site_on_demand_that_nobody_asks_for_ends_and_waits_for_the_next_one(state):
     up(state, "shop", on_demand=True)
     assert without_lines(state.rests("shop", 600)) == [Signal("shop", "TERM")]
-    assert without_lines(state.exited("shop", "exited with status 0", 601)) == [Await("shop")]
+    assert without_lines(state.exited("shop", "exited with status 0", 601)) == [Hold("shop"), Await("shop")]
     assert state.sites["shop"].state == "idle"
 
 
@@ -70,7 +72,7 @@ def test_a_supervisor_that_was_killed_is_replaced_while_visitors_wait(state):
     assert lines(actions) == [
         f"the supervisor of the site shop was killed by SIGKILL; starting it again in {FIRST_PAUSE:g} s"
     ]
-    assert without_lines(actions) == []
+    assert without_lines(actions) == [Hold("shop")]
     assert state.next_time() == 5 + FIRST_PAUSE
     assert without_lines(state.tick(5 + FIRST_PAUSE)) == [Start("shop")]
 
@@ -122,7 +124,7 @@ def test_a_stopped_site_stays_stopped_until_it_is_started(state):
     assert state.next_time() == math.inf
     with pytest.raises(PenstockError, match="stopped already"):
         state.stop("shop", 3)
-    assert without_lines(state.start("shop", 4)) == [Open("shop"), Start("shop")]
+    assert without_lines(state.start("shop", 4)) == [Hold("shop"), Start("shop")]
 
 
 def test_a_second_stop_of_a_site_is_at_once(state):
@@ -150,7 +152,7 @@ def test_a_site_that_comes_back_while_it_leaves_is_started_again(state):
     up(state, "shop")
     state.remove("shop", 1)
     assert state.add("shop", False, 30, 1) == []
-    assert without_lines(state.exited("shop", "", 2)) == [Start("shop")]
+    assert without_lines(state.exited("shop", "", 2)) == [Hold("shop"), Start("shop")]
 
 
 def test_a_changed_site_reloads_by_itself(state):
@@ -161,7 +163,7 @@ def test_a_changed_site_reloads_by_itself(state):
 def test_a_site_whose_process_has_to_be_another_one_is_started_anew_while_visitors_wait(state):
     up(state, "shop")
     assert without_lines(state.change("shop", True, 1)) == [Signal("shop", "TERM")]
-    assert without_lines(state.exited("shop", "", 2)) == [Start("shop")]
+    assert without_lines(state.exited("shop", "", 2)) == [Hold("shop"), Start("shop")]
 
 
 def test_a_mended_site_is_tried_at_once(state):
@@ -190,3 +192,22 @@ def test_a_second_stop_is_at_once(state):
     up(state, "shop")
     state.stop_all(1)
     assert without_lines(state.stop_all(2)) == [Signal("shop", "QUIT")]
+
+
+def test_a_site_that_was_stopped_before_an_upgrade_stays_stopped(state):
+    assert state.add("shop", False, 30, 0, is_stopped=True) == [Shut("shop")]
+    assert state.sites["shop"].state == "stopped"
+    assert without_lines(state.start("shop", 1)) == [Hold("shop"), Start("shop")]
+
+
+def test_an_upgrade_waits_for_the_sites_that_served_and_fails_with_one_of_them(state):
+    state.add("shop", False, 30, 0)
+    state.add("rare", True, 30, 0)
+    state.add("broken", False, 30, 0)
+    state.failed("broken", "there is no module 'broken'")
+    state.exited("broken", "", 1)
+    assert not state.have_come_up(["shop", "rare", "removed"])
+    state.ready("shop", 2)
+    assert state.have_come_up(["shop", "rare", "removed"])
+    with pytest.raises(PenstockError, match="the site broken cannot start: there is no module 'broken'"):
+        state.have_come_up(["shop", "broken"])

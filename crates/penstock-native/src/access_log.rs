@@ -473,11 +473,8 @@ impl AccessLog {
         let shown = path.as_ref().map_or_else(|| "on standard output".into(), |path| format!("{path:?}"));
         let failed =
             |error| format!("the access log {shown} cannot be opened: {error}; hint: see its folder and owner");
-        let file = match &path {
-            Some(path) => append_to(path),
-            None => io::stdout().as_fd().try_clone_to_owned().map(File::from),
-        };
-        let mut target = Target { file: file.map_err(failed)?, path, shown: shown.clone(), is_failing: false };
+        let file = open_anew(path.as_deref()).map_err(failed)?;
+        let mut target = Target { file, path, shown: shown.clone(), is_failing: false };
         let shared = Arc::new(Shared::default());
         let for_writer = Arc::clone(&shared);
         let writer = thread::Builder::new().name("penstock-log".into()).spawn(move || target.run(&for_writer));
@@ -510,7 +507,8 @@ impl AccessLog {
         }
     }
 
-    /// Opens the path anew, after it was renamed. What has been recorded before still goes to the old file.
+    /// Opens the path anew, after it was renamed, or takes what is standard output now. What has been recorded before
+    /// still goes to the old file.
     pub fn reopen(&self) {
         self.shared.queue().reopen = true;
         self.shared.wake.notify_one();
@@ -535,6 +533,14 @@ impl Drop for AccessLog {
     fn drop(&mut self) {
         self.shared.queue().close = true;
         self.flush();
+    }
+}
+
+/// None is standard output.
+fn open_anew(path: Option<&Path>) -> io::Result<File> {
+    match path {
+        Some(path) => append_to(path),
+        None => io::stdout().as_fd().try_clone_to_owned().map(File::from),
     }
 }
 
@@ -639,10 +645,7 @@ impl Target {
     }
 
     fn reopen(&mut self) {
-        let Some(path) = &self.path else {
-            return;
-        };
-        match append_to(path) {
+        match open_anew(self.path.as_deref()) {
             Ok(file) => self.file = file,
             Err(error) => self.report(&format!(
                 "cannot be reopened: {error}; lines go on to the old file; hint: see its folder and owner"

@@ -6,7 +6,7 @@ use crate::event_loop::{EventLoop, Listener};
 use crate::hub::{Hub, Settings};
 use crate::latin1;
 use crate::lifecycle::Lifecycle;
-use crate::options::{EngineOptions, ListenerOptions, SiteRule};
+use crate::options::{EngineOptions, ListenerOptions};
 use crate::post::{Place, Post};
 use crate::raw;
 use crate::scoreboard::{self, Counter, SlotSnapshot};
@@ -120,15 +120,6 @@ impl Engine {
         }
     }
 
-    /// Replaces the table that tells whose a request is.
-    fn set_routes(&self, routes: Vec<SiteRule>) -> PyResult<()> {
-        let routes = SiteRoutes::new(&routes).map_err(PyValueError::new_err)?;
-        if let Some(post) = &self.hub.post {
-            post.set_routes(routes);
-        }
-        Ok(())
-    }
-
     /// Counters since the start.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         counters(py, &self.hub.scoreboard.read())
@@ -221,7 +212,7 @@ pub fn listeners(options: &EngineOptions) -> PyResult<Vec<Listener>> {
 fn post(options: &EngineOptions) -> PyResult<Option<Post>> {
     let Some(front) = options.front_fd else { return Ok(None) };
     let routes = SiteRoutes::new(&options.routes).map_err(PyValueError::new_err)?;
-    let place = Place::new(raw::duplicate(front)?)?;
+    let place = Place::new(raw::duplicate(front)?, None)?;
     Ok(Some(Post::new(routes, Some(options.own_site), vec![place])))
 }
 

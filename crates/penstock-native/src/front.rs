@@ -6,6 +6,7 @@ use crate::hub::Hub;
 use crate::options::{EngineOptions, SiteRule};
 use crate::post::{Place, Post, State};
 use crate::raw;
+use crate::scoreboard::{Scoreboard, SlotRef};
 use crate::site_routes::SiteRoutes;
 use crate::static_files::StaticFiles;
 use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
@@ -22,8 +23,8 @@ use std::time::Duration;
 pub struct Front {
     hub: Arc<Hub>,
     event_loop: Mutex<Option<EventLoop>>,
-    /// Called with the number of a waiting site when its first request comes.
-    on_wanted: Option<Py<PyAny>>,
+    /// Where each site's connections are counted; None when nobody looks.
+    board: Option<Scoreboard>,
     /// Called when `control_fd` has something to read; false when that is not to be looked at any more.
     on_control: Option<Py<PyAny>>,
 }
@@ -31,16 +32,20 @@ pub struct Front {
 #[pymethods]
 impl Front {
     #[new]
-    #[pyo3(signature = (options, sites, on_wanted=None, on_control=None, log=None))]
+    #[pyo3(signature = (options, sites, on_control=None, log=None))]
     fn new(
         options: EngineOptions,
-        sites: Vec<RawFd>,
-        on_wanted: Option<Py<PyAny>>,
+        sites: Vec<(RawFd, Option<usize>)>,
         on_control: Option<Py<PyAny>>,
         log: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         let routes = SiteRoutes::new(&options.routes).map_err(PyValueError::new_err)?;
-        let places = sites.into_iter().map(|site| Place::new(raw::duplicate(site)?)).collect::<Result<_, _>>()?;
+        let board = match options.scoreboard_fd {
+            -1 => None,
+            number => Some(Scoreboard::open(raw::duplicate(number)?)?),
+        };
+        let places = sites.into_iter().map(|(site, slot)| place_of(site, board.as_ref(), slot));
+        let places = places.collect::<PyResult<_>>()?;
         let post = Post::new(routes, None, places);
         check_sites(&post, &options.routes)?;
         let files = StaticFiles::new(Vec::new(), Vec::new())?;
@@ -50,7 +55,7 @@ impl Front {
             return Err(PyValueError::new_err(message));
         }
         let event_loop = EventLoop::new(hub.clone(), listeners(&options)?)?;
-        Ok(Self { hub, event_loop: Mutex::new(Some(event_loop)), on_wanted, on_control })
+        Ok(Self { hub, event_loop: Mutex::new(Some(event_loop)), board, on_control })
     }
 
     /// Passes connections on until stop().
@@ -73,11 +78,6 @@ impl Front {
             py.check_signals()?;
             for (level, text) in self.hub.take_messages() {
                 self.hub.log(py, level, &text);
-            }
-            for site in self.hub.take_wanted() {
-                if let Some(on_wanted) = &self.on_wanted {
-                    on_wanted.call1(py, (site,))?;
-                }
             }
             if is_told {
                 let goes_on = self.on_control.as_ref().map(|on_control| on_control.call0(py)).transpose()?;
@@ -103,18 +103,25 @@ impl Front {
     fn set_state(&self, site: usize, state: &str, reason: &str) -> PyResult<()> {
         let state = match state {
             "up" => State::Up,
-            "waiting" => State::Waiting { is_told: false },
+            "waiting" => State::Waiting,
             "down" => State::Down(reason.to_owned()),
             other => return Err(PyValueError::new_err(format!("a site is up, waiting or down, not {other:?}"))),
         };
-        let unknown = || PyIndexError::new_err(format!("the front has no site {site}"));
-        self.post()?.place(site).ok_or_else(unknown)?.set_state(state);
+        let post = self.post()?;
+        if site >= post.count() {
+            return Err(PyIndexError::new_err(format!("the front has no site {site}")));
+        }
+        // One that was given up stays so: its site has closed its end, and no site may end the front by that.
+        if let Some(place) = post.place(site) {
+            place.set_state(state);
+        }
         Ok(())
     }
 
     /// Adds a site. Its number.
-    fn add_site(&self, site: RawFd) -> PyResult<usize> {
-        let number = self.post()?.add(Place::new(raw::duplicate(site)?)?);
+    #[pyo3(signature = (site, slot=None))]
+    fn add_site(&self, site: RawFd, slot: Option<usize>) -> PyResult<usize> {
+        let number = self.post()?.add(place_of(site, self.board.as_ref(), slot)?);
         self.hub.wake();
         Ok(number)
     }
@@ -157,6 +164,14 @@ impl Drop for TellMain {
         self.has_ended.store(true, Ordering::SeqCst);
         self.hub.wake_main();
     }
+}
+
+/// The place of a site, which is counted in its slot of the scoreboard.
+fn place_of(site: RawFd, board: Option<&Scoreboard>, slot: Option<usize>) -> PyResult<Arc<Place>> {
+    let unknown = |slot| PyIndexError::new_err(format!("the scoreboard has no slot {slot}"));
+    let counts = |(board, slot): (&Scoreboard, usize)| board.slot(slot).ok_or_else(|| unknown(slot));
+    let counts: Option<SlotRef> = board.zip(slot).map(counts).transpose()?;
+    Ok(Place::new(raw::duplicate(site)?, counts)?)
 }
 
 fn check_sites(post: &Post, rules: &[SiteRule]) -> PyResult<()> {

@@ -148,7 +148,6 @@ pub struct Hub {
     pub scoreboard: SlotRef,
     /// Other processes to which a connection may belong; None where there is one site.
     pub post: Option<Post>,
-    wanted: Mutex<Vec<usize>>,
     returned: Mutex<Vec<Returned>>,
     waiting: Mutex<Queue<Job>>,
     /// Jobs in `waiting`, to be read without the lock.
@@ -190,7 +189,6 @@ impl Hub {
             messages: Mutex::default(),
             scoreboard: scoreboard.slot(slot).ok_or(io::ErrorKind::InvalidInput)?,
             post: None,
-            wanted: Mutex::default(),
             returned: Mutex::default(),
             waiting_count: AtomicUsize::new(0),
             has_logged_full_disk: AtomicBool::new(false),
@@ -251,17 +249,6 @@ impl Hub {
             let _ = rustix::io::read(descriptor, &mut [0u8; 64][..]);
         }
         Ok(control.is_some() && waited_for.last().is_some_and(|control| !control.revents().is_empty()))
-    }
-
-    /// Has the main thread tell that a site is wanted which nobody serves yet.
-    pub fn want(&self, site: usize) {
-        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).push(site);
-        self.wake_main();
-    }
-
-    /// The sites that were wanted since the last time.
-    pub fn take_wanted(&self) -> Vec<usize> {
-        std::mem::take(&mut *self.wanted.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// So many bytes of Python's have been dropped without Python: much of them is freed at once, the rest by

@@ -1,6 +1,7 @@
 //! Where connections go that belong to another process: from the front to the sites, and back. One pair of sockets a
 //! site; the front has one end of each, all workers of the site share the other. A letter waits in there while no worker
 //! is ready, so nothing is lost when one ends. No site can reach another but through the front.
+use crate::scoreboard::{Counter, SlotRef};
 use crate::site_routes::{Nowhere, SiteRoutes};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,10 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
     Up,
-    /// No worker is there yet. Requests are kept; whoever starts the site is told once.
-    Waiting {
-        is_told: bool,
-    },
+    /// No worker is there yet. Requests are kept, and counted.
+    Waiting,
     /// 503, with a sentence that says why.
     Down(String),
 }
@@ -25,12 +24,20 @@ pub struct Place {
     /// The same, to be registered apart: a socket whose events go to one of several cannot be asked when it is writable.
     pub for_writing: OwnedFd,
     state: Mutex<State>,
+    /// Where the connections to and from there are counted.
+    counts: Option<SlotRef>,
 }
 
 impl Place {
-    pub fn new(end: OwnedFd) -> io::Result<Arc<Self>> {
+    pub fn new(end: OwnedFd, counts: Option<SlotRef>) -> io::Result<Arc<Self>> {
         let for_writing = end.try_clone()?;
-        Ok(Arc::new(Self { end, for_writing, state: Mutex::new(State::Up) }))
+        Ok(Arc::new(Self { end, for_writing, state: Mutex::new(State::Up), counts }))
+    }
+
+    pub fn count(&self, counter: Counter) {
+        if let Some(counts) = self.counts {
+            counts.add(counter, 1);
+        }
     }
 
     pub fn set_state(&self, state: State) {
@@ -43,12 +50,9 @@ impl Place {
 
     /// What a connection that belongs there finds.
     pub fn passage(&self) -> Passage {
-        match &mut *self.state() {
-            State::Up | State::Waiting { is_told: true } => Passage::Open,
-            State::Waiting { is_told } => {
-                *is_told = true;
-                Passage::Wanted
-            }
+        match &*self.state() {
+            State::Up => Passage::Open,
+            State::Waiting => Passage::Held,
             State::Down(reason) => Passage::Closed(reason.clone()),
         }
     }
@@ -58,8 +62,8 @@ impl Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Passage {
     Open,
-    /// It may, and somebody has to be told that the site is wanted.
-    Wanted,
+    /// It may, and waits there for a worker.
+    Held,
     Closed(String),
 }
 
@@ -70,11 +74,12 @@ pub struct Post {
     /// None in the front.
     own_site: Option<usize>,
     /// A site's only place is the front; the front's are the sites, by number.
-    places: RwLock<Vec<Arc<Place>>>,
+    places: RwLock<Vec<Option<Arc<Place>>>>,
 }
 
 impl Post {
     pub fn new(routes: SiteRoutes, own_site: Option<usize>, places: Vec<Arc<Place>>) -> Self {
+        let places = places.into_iter().map(Some).collect();
         Self { routes: RwLock::new(Arc::new(routes)), own_site, places: RwLock::new(places) }
     }
 
@@ -97,10 +102,10 @@ impl Post {
     }
 
     pub fn place(&self, index: usize) -> Option<Arc<Place>> {
-        self.places.read().unwrap_or_else(PoisonError::into_inner).get(index).cloned()
+        self.places.read().unwrap_or_else(PoisonError::into_inner).get(index).cloned().flatten()
     }
 
-    /// How many there are.
+    /// How many there are, those that were removed included: a number is never used again.
     pub fn count(&self) -> usize {
         self.places.read().unwrap_or_else(PoisonError::into_inner).len()
     }
@@ -108,7 +113,14 @@ impl Post {
     /// Adds a place. Returns its number.
     pub fn add(&self, place: Arc<Place>) -> usize {
         let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
-        places.push(place);
+        places.push(Some(place));
         places.len() - 1
+    }
+
+    /// Gives a place up, with its descriptors.
+    pub fn remove(&self, index: usize) {
+        if let Some(place) = self.places.write().unwrap_or_else(PoisonError::into_inner).get_mut(index) {
+            *place = None;
+        }
     }
 }

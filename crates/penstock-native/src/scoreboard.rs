@@ -16,7 +16,7 @@ const LINE: usize = 64 / size_of::<u64>();
 
 /// "penstock" in ASCII, then the layout: a supervisor and a worker of different versions must not read each other.
 const MAGIC: u64 = u64::from_be_bytes(*b"penstock");
-const LAYOUT: u64 = 1;
+const LAYOUT: u64 = 2;
 const HEADER: usize = LINE;
 
 /// More than any machine needs, and few enough that the size of the memory cannot overflow.
@@ -83,13 +83,17 @@ pub enum Counter {
     ConnectionsHanded,
     /// Received from another process.
     ConnectionsTaken,
+    /// Handed to a site that was not up yet.
+    ConnectionsHeld,
+    /// Requests for a host that no site has, answered with 421.
+    UnknownHosts,
 }
 
 const COUNTERS: usize = Counter::ALL.len();
 
 impl Counter {
     /// All of them in order, with the names that `stats()`, `read()` and the metrics use.
-    pub const ALL: [(Counter, &'static str); 19] = [
+    pub const ALL: [(Counter, &'static str); 21] = [
         (Counter::ConnectionsAccepted, "connections_accepted"),
         (Counter::ConnectionsOpen, "connections_open"),
         (Counter::Requests, "requests"),
@@ -109,6 +113,8 @@ impl Counter {
         (Counter::ThreadsStuck, "threads_stuck"),
         (Counter::ConnectionsHanded, "connections_handed"),
         (Counter::ConnectionsTaken, "connections_taken"),
+        (Counter::ConnectionsHeld, "connections_held"),
+        (Counter::UnknownHosts, "unknown_hosts"),
     ];
 
     /// The counter of a status's class.

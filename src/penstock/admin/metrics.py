@@ -179,6 +179,23 @@ TABLE = (
 )
 
 
+def front_counter(name: str, help: str, key: str) -> Metric:
+    """A counter of the front of several sites."""
+    help = f"{help}; only with several sites"
+    return Metric(f"front_{name}_total", "counter", help, lambda snapshot: {"": snapshot["front"][key]})
+
+
+def site_counter(name: str, help: str, key: str) -> Metric:
+    """What the front has counted for each site."""
+    return Metric(
+        f"site_{name}_total",
+        "counter",
+        f"{help}; only with several sites",
+        lambda snapshot: {one["name"]: one["connections"].get(key, 0) for one in snapshot["sites"]},
+        "site",
+    )
+
+
 # What the parent of several sites knows itself; all others have a label more there, `site`.
 OF_SITES = (
     Metric(
@@ -195,6 +212,22 @@ OF_SITES = (
         lambda snapshot: {site["name"]: site["restarts"] for site in snapshot["sites"]},
         "site",
     ),
+    site_counter("connections_handed", "Connections that the front has passed on to the site", "handed"),
+    site_counter("connections_held", "Those of them that had to wait until the site was started", "held"),
+    site_counter(
+        "connections_returned", "Connections that came back, because the next request was another site's", "returned"
+    ),
+    site_counter(
+        "connections_refused", "Requests answered with 503 because the site was down or had too much to do", "refused"
+    ),
+    front_counter("connections_accepted", "Connections that the front has accepted", "connections_accepted"),
+    Metric(
+        "front_connections_open",
+        "gauge",
+        "Connections that the front has not passed on yet; only with several sites",
+        lambda snapshot: {"": snapshot["front"]["connections_open"]},
+    ),
+    front_counter("unknown_hosts", "Requests for hosts that no site has, answered with 421", "unknown_hosts"),
 )
 
 

@@ -91,7 +91,7 @@ def show(facts: Facts, has_colour: bool, width: int) -> str:
     restarts = ", ".join(f"{count} {reason}" for reason, count in facts["restarts"].items() if count)
     rows = [
         ("supervisor", f"Penstock {facts['version']}, pid {facts['pid']}, {condition}, up {age(facts['uptime'])}"),
-        ("address", " ".join(facts["addresses"])),
+        *([("address", " ".join(facts["addresses"]))] if facts["addresses"] else []),  # one of several sites has none
         ("generation", f"{facts['generation']}{previous}"),
         ("requests", f"{facts['requests_per_second']:.1f}/s, {facts['queue']} waiting"),
         ("latency", f"p50 {milliseconds(facts['p50'])}, p99 {milliseconds(facts['p99'])}"),

@@ -22,6 +22,8 @@ COUNTERS = (
     "static_answers",
     "connections_handed",
     "connections_taken",
+    "connections_held",
+    "unknown_hosts",
 )
 HISTOGRAMS = ("duration", "queue")
 

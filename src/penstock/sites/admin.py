@@ -60,11 +60,13 @@ class SitesAdminServer(AdminServer):
 
 def about(path: str, snapshot: Mapping[str, Any], name: str) -> Answer:
     """What needs no supervisor's answer."""
+    missing = [site for site in snapshot["sites"] if site["state"] != "up" and not site["on_demand"]]
+    if path == "/ready" and missing and not snapshot["is_stopping"]:
+        return Answer(503, "".join(f"the site {site['name']} is {site['state']}\n" for site in missing))
     if not name:
         return PATHS[path](snapshot)
     (site,) = snapshot["sites"]
-    is_ready = site["state"] == "up" or site["on_demand"]
-    return PATHS[path]({**snapshot, "is_ready": is_ready, "generation": int(site["state"] == "up")})
+    return PATHS[path]({**snapshot, "is_ready": not missing, "generation": int(site["state"] == "up")})
 
 
 def gathered(path: str, snapshot: Mapping[str, Any], snapshots: Snapshots) -> Answer:

@@ -9,24 +9,31 @@ from collections.abc import Mapping
 from typing import Any
 
 from penstock import log
-from penstock.admin.client import PAUSE, Connection, ask_one
+from penstock.admin.client import PAUSE, Connection, NoSupervisor, ask_one
 from penstock.admin.status import Facts, age, describe, mebibytes, milliseconds
 from penstock.errors import PenstockError, UsageError, nearest
 from penstock.processes import memory_of
 
 COLUMNS = ("site", "state", "for", "gen", "workers", "requests", "p99", "memory", "answers")
-IS_FOR_PARENT = ("reopen-logs", "upgrade")
+
+# Counters of the front that are told when they are not 0.
+UNUSUAL = {
+    "connections_held": "held {}",
+    "rejected": "refused {} (503)",
+    "unknown_hosts": "unknown hosts {} (421)",
+}
 
 
 def ask_sites(connection: Connection, options: Mapping[str, Any], snapshot: Mapping[str, Any]) -> str:
     """Does a command with one site, or with all. Returns what is to be printed. Raises PenstockError."""
     command, name = options["command"], options.get("site") or ""
-    if not name and command in ("rollback", "scale"):
+    if not name and command in ("rollback", "scale", "restart"):
         raise nameless(command, snapshot)
-    if command in IS_FOR_PARENT and not name:
-        connection.ask(command)
-        return ""
     sites = [find_site(snapshot, name)] if name else snapshot["sites"]
+    # Only the parent may make log files for a site's user.
+    if command == "reopen-logs" or (command == "upgrade" and not name):
+        connection.ask(command, **({"site": name} if name else {}))
+        return ""
     match command:
         case "stop":
             if name:
@@ -39,7 +46,12 @@ def ask_sites(connection: Connection, options: Mapping[str, Any], snapshot: Mapp
             return reload(connection, sites, name)
         case "status" if not name:
             return status(snapshot, options["json"])
-    return "\n".join(ask_site(site, options) for site in sites if name or site["pid"])
+    if name:
+        try:
+            return ask_site(sites[0], options)
+        except NoSupervisor:  # it has ended meanwhile
+            raise absent(find_site(connection.ask("status"), name)) from None
+    return "\n".join(f"site {site['name']}\n\n{ask_site(site, options)}" for site in sites if site["pid"])
 
 
 def stop(parent: Connection, site: Mapping[str, Any]) -> None:
@@ -78,9 +90,17 @@ def control_of(snapshot: Mapping[str, Any], name: str) -> str:
 def supervisor_of(site: Mapping[str, Any]) -> Connection:
     """A conversation with the supervisor of a site. PenstockError when it has none."""
     if not site["pid"]:
-        reason = f": {site['error']}" if site["error"] else ""
-        raise PenstockError(f"the site {site['name']} is {site['state']}{reason}", "`penstock reload` starts it")
+        raise absent(site)
     return Connection(site["control"])
+
+
+def absent(site: Mapping[str, Any]) -> PenstockError:
+    """The error for a site whose supervisor cannot be asked."""
+    reason = f": {site['error']}" if site["error"] else ""
+    return PenstockError(
+        f"the site {site['name']} is {site['state']}{reason}",
+        f"`penstock reload {site['name']}` starts it, or says why it cannot",
+    )
 
 
 def ask_site(site: Mapping[str, Any], options: Mapping[str, Any]) -> str:
@@ -110,7 +130,8 @@ def reload(connection: Connection, sites: list[Mapping[str, Any]], name: str) ->
     if failed:
         detail = "\n\n".join(f"{name}: {error}" for name, error in failed)
         names = ", ".join(name for name, _ in failed)
-        raise PenstockError(f"{names} could not be reloaded; {len(done)} others were", "", detail)
+        others = "; the others were" if done else ""
+        raise PenstockError(f"{names} could not be reloaded{others}", "", detail)
     return "".join(done)
 
 
@@ -149,7 +170,8 @@ def show(snapshot: Mapping[str, Any], sites: list[Facts], has_colour: bool, widt
         f"Penstock {snapshot['version']}, pid {snapshot['pid']}, up {age(snapshot['uptime'])}",
     )
     heading.add_row(Text("address", style="dim"), " ".join(snapshot["addresses"]))
-    table = Table(box=None, pad_edge=False, padding=(0, 2))
+    heading.add_row(Text("front", style="dim"), describe_front(snapshot["front"]))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     rows = [row(site) for site in sites]
     for number, name in enumerate(COLUMNS):
         # All but the last are shown whole, however narrow the terminal is.
@@ -164,6 +186,14 @@ def show(snapshot: Mapping[str, Any], sites: list[Facts], has_colour: bool, widt
         console.print(table)
     errors = [f"\n{site['name']}: {site['error']}" for site in sites if site["error"]]
     return "\n".join([*(line.rstrip() for line in capture.get().splitlines()), *errors])
+
+
+def describe_front(front: Mapping[str, int]) -> str:
+    """What the front has done with connections; what has never happened is not said."""
+    if not front["pid"]:
+        return "is being started"
+    parts = [f"pid {front['pid']}", f"passed on {front['connections_handed']}"]
+    return ", ".join(parts + [shown.format(front[name]) for name, shown in UNUSUAL.items() if front[name]])
 
 
 def row(site: Facts) -> list[str]:

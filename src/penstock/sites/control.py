@@ -3,12 +3,12 @@
 from typing import TYPE_CHECKING
 
 from penstock.admin.control import Answer, Client, error_answer
-from penstock.errors import PenstockError, UsageError, nearest
+from penstock.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from penstock.sites.process import Sites
 
-KNOWN = ("status", "reload", "start", "stop", "reopen-logs")
+KNOWN = ("status", "reload", "start", "stop", "reopen-logs", "upgrade")
 
 
 class SitesClient(Client):
@@ -34,15 +34,15 @@ class SitesClient(Client):
                     self.supervisor.stop_site(str(site))
                 self.answer({"ok": True})
             case "reopen-logs":
-                self.supervisor.reopen_logs()
+                self.supervisor.reopen_logs(None if site is None else str(site))
                 self.answer({"ok": True})
             case "upgrade":
-                raise PenstockError("several sites cannot be upgraded in place", "stop Penstock, and start it again")
+                self.supervisor.start_upgrade(self.decided)
             case other:
                 raise UsageError(
                     f"several sites have no command {other!r} for all of them", nearest(str(other), KNOWN)
                 )
 
     def decided(self, error: dict[str, str] | None) -> None:
-        """Answers when a site is up, or has failed."""
+        """Answers when a site is up, or a new parent has taken over, or that has failed."""
         self.answer(error_answer(error) if error else {"ok": True})

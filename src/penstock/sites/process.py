@@ -14,24 +14,35 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from penstock import capacity, log
-from penstock._native import version
+from penstock._native import Scoreboard, version
 from penstock.admin.control import ControlServer
+from penstock.admin.place import path_for
+from penstock.admin.totals import Totals, add_up
 from penstock.announce import block
 from penstock.cli import SITE
-from penstock.config import ONLY_ONE, Config, Value, keep_fixed, load
-from penstock.errors import ConfigurationError, PenstockError, UsageError, nearest
-from penstock.front import FrontProcess
+from penstock.config import ONLY_ONE, Config, keep_fixed, load
+from penstock.errors import ConfigurationError, PenstockError, UsageError, from_message, nearest
+from penstock.front import STANDARD_OUTPUT, FrontProcess
 from penstock.privileges import Identity
-from penstock.processes import Channel, Forked, become_subreaper, describe_status, give_back_memory, signals_blocked
+from penstock.processes import (
+    INHERITED,
+    Channel,
+    Forked,
+    become_subreaper,
+    describe_status,
+    give_back_memory,
+    signals_blocked,
+)
 from penstock.settings import BY_NAME, TABLE, belongs_in
 from penstock.sites import state
 from penstock.sites.child import Legacy
 from penstock.sites.control import SitesClient
 from penstock.sites.inbox import Inbox
+from penstock.sites.log_files import refuse_shared_logs
 from penstock.sites.routing import Rule, losers, rules_for, rules_of, table_of
 from penstock.sites.state import FIRST_PAUSE, KILL_AFTER, LONGEST_PAUSE
 from penstock.sites.watching import DirectoryWatch
-from penstock.sites.world import start_in_world, world_of
+from penstock.sites.world import LOG_MODE, give_logs_anew, start_in_world, world_of
 from penstock.sockets import Listener, listen_all
 from penstock.supervisor.loop import Loop
 from penstock.supervisor.process import HELD_OFF, Decided, Supervisor, send_signal
@@ -42,6 +53,11 @@ from penstock.systemd import Notifier, Phase, take_passed_sockets
 if TYPE_CHECKING:
     from penstock._native import SiteRule
     from penstock.admin.http import AdminServer
+    from penstock.supervisor.upgrade import Heir, Successor
+
+# Slots in which the front counts: its own, and one for each site. Those that nobody uses cost no memory.
+SLOTS = 4096
+FRONT_SLOT = 0
 
 PAUSE = 0.1  # seconds without a change that end a save: several files may be written at once
 
@@ -50,12 +66,30 @@ ROUTING = frozenset({"hosts", "default"})
 # What only a restart of the parent changes.
 FIXED = frozenset(one.name for one in TABLE if not one.reloads and not belongs_in(one, "sites"))
 
+# What the front does with the requests of a site, as it is told.
+DOORS = {state.Open: "up", state.Hold: "waiting", state.Shut: "down"}
+# Counters of the front, and of a site in it by what they are called there.
+FRONT_COUNTERS = (
+    "connections_accepted",
+    "connections_handed",
+    "connections_taken",
+    "connections_held",
+    "rejected",
+    "unknown_hosts",
+)
+SITE_COUNTERS = {
+    "handed": "connections_handed",
+    "held": "connections_held",
+    "returned": "connections_taken",
+    "refused": "rejected",
+}
+
 
 class SiteHandle:
     """What the parent holds of one site."""
 
-    def __init__(self, name: str, number: int, config: Config) -> None:
-        self.name, self.number, self.config = name, number, config
+    def __init__(self, name: str, number: int, slot: int | None, config: Config) -> None:
+        self.name, self.number, self.slot, self.config = name, number, slot, config
         self.inbox = Inbox.make()
         self.pid = 0
         self.channel: Channel | None = None  # to its supervisor
@@ -68,6 +102,8 @@ class SiteHandle:
             return
         with contextlib.suppress(OSError):
             listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)  # of a dead process that had our pid, which is in the name
             listening.bind(path)
             os.chmod(path, 0o600)
             listening.listen()
@@ -93,7 +129,6 @@ class Sites(Loop):
     """Holds the addresses, the front and the supervisors of all sites of one `penstock serve`."""
 
     parent = None  # as in Supervisor: nobody stands above it
-    is_heir = False
 
     def __init__(self, config: Config, arguments: Mapping[str, Any], start: str) -> None:
         super().__init__()
@@ -105,8 +140,15 @@ class Sites(Loop):
         self.front: Channel | None = None
         self.front_pid = 0
         self.known_to_front: list[str] = []  # the sites by their numbers in the front
+        self.board = Scoreboard(SLOTS, 1)  # in which the front counts
+        self.fronts_before = Totals()
         self.front_pause = FIRST_PAUSE
+        self.heir: Heir | None = None
+        self.is_heir = False
+        self.successor: Successor | None = None
+        self.has_handed_over = False
         self.control = ControlServer(self, SitesClient)
+        self.control_base = ""  # what the names of the sites' control sockets begin with
         self.admin: AdminServer | None = None
         self.listeners: list[Listener] = []
         self.admin_listeners: list[Listener] = []
@@ -121,25 +163,51 @@ class Sites(Loop):
 
     def run(self) -> int:
         """Serves until it is told to stop. Raises PenstockError when the configuration is wrong."""
+        try:
+            if INHERITED in os.environ:
+                from penstock.supervisor.upgrade import Heir  # noqa: PLC0415 (few supervisors are ever replaced)
+
+                self.heir = Heir(os.environ.pop(INHERITED))
+                self.is_heir = True
+                self.notifier.is_heard = False
+            self.serve()
+        except PenstockError as error:
+            if self.heir:
+                self.heir.give_up(error)
+            raise
+        return 0
+
+    def serve(self) -> None:
+        """Reads the configuration, binds, and runs the loop."""
         refuse_only_one(self.arguments)
         configs, errors = self.read_sites()
-        for error in errors.values():
-            if not self.has_files:
+        for name, error in errors.items():
+            if not self.has_files or name in self.to_come_up:
                 raise error
             log.error(sentence(error.to_message()))
         rules_for(configs)
+        refuse_shared_logs(self.config, configs)
         if any(address.startswith("uwsgi:") for address in self.config.bind):
             raise ConfigurationError(
                 f"several sites cannot be reached by the uwsgi protocol ({self.config.origin('bind')})",
                 "bind an address for HTTP and have the web server proxy to it, or serve each site by itself",
             )
         try:
-            self.listeners = listen_all(self.config.bind, self.config.backlog, self.passed)
-            self.admin_listeners = listen_all(self.config.admin_bind, self.config.backlog, self.passed)
+            if self.heir:
+                self.listeners = self.heir.listeners
+            else:
+                self.listeners = listen_all(self.config.bind, self.config.backlog, self.passed)
+            inherited = self.heir.admin_listeners if self.heir else []
+            addresses = [] if inherited else self.config.admin_bind
+            self.admin_listeners = inherited + listen_all(addresses, self.config.backlog, self.passed)
             self.supervise(configs)
         finally:
             self.clean_up()
-        return 0
+
+    @property
+    def to_come_up(self) -> list[str]:
+        """The sites that have to serve here before the parent that is to be replaced may go."""
+        return self.heir.message["up"] if self.heir else []
 
     def supervise(self, configs: Mapping[str, Config]) -> None:
         """The loop: wait, collect what happened, decide, act."""
@@ -148,7 +216,10 @@ class Sites(Loop):
         give_back_memory()
         self.signals = SignalQueue()
         self.poll.register(self.signals, select.POLLIN)
-        self.be_found()
+        self.control_base = control_base(self.config)
+        if not self.heir:
+            self.be_found()
+            self.notifier.feed_watchdog(self.call_at)
         self.say_where()
         self.configure(configs)
         if self.has_files:
@@ -162,8 +233,13 @@ class Sites(Loop):
             for pid, status in ended:
                 self.tell_end(pid, describe_status(status))
             for number in numbers:
-                self.tell_signal(number)
+                try:
+                    self.tell_signal(number)
+                except PenstockError as error:
+                    log.warning(f"{signal.Signals(number).name} changes nothing: {error.message}")
             self.act(self.state.tick(time.monotonic()))
+            if self.heir and not self.front and self.state.have_come_up(self.to_come_up) and not self.is_stopping:
+                self.start_front()
         self.signals.close()
 
     def be_found(self) -> None:
@@ -223,12 +299,13 @@ class Sites(Loop):
         changed: dict[str, set[str]] = {}
         for name, config in configs.items():
             if name not in self.sites:
-                self.sites[name] = SiteHandle(name, self.sites_made, config)
+                self.sites[name] = SiteHandle(name, self.sites_made, self.free_slot(), config)
                 self.sites_made += 1
             else:
                 changed[name] = differences(self.sites[name].config, config)
                 self.sites[name].config = config
-            actions += self.state.add(name, config.on_demand, config.graceful_timeout, now)
+            is_stopped = bool(self.heir and name in self.heir.message["stopped"])
+            actions += self.state.add(name, config.on_demand, config.graceful_timeout, now, is_stopped)
         self.route()
         self.act(actions)
         for name, keys in changed.items():
@@ -246,7 +323,9 @@ class Sites(Loop):
             for error in errors.values():
                 log.error(sentence(error.to_message()))
             known = {name: handle.config for name, handle in self.sites.items()}
-            rules_for({name: configs.get(name) or known[name] for name in (*configs, *(errors.keys() & known.keys()))})
+            wanted = {name: configs.get(name) or known[name] for name in (*configs, *(errors.keys() & known.keys()))}
+            rules_for(wanted)
+            refuse_shared_logs(self.config, wanted)
         except PenstockError as error:
             self.config = before
             log.error(f"the sites stay as they are: {sentence(error.to_message())}")
@@ -282,11 +361,13 @@ class Sites(Loop):
         rules = rules_for({name: one.config for name, one in self.sites.items() if not self.is_leaving(name)})
         before, self.rules = self.rules, rules
         if not self.front:
-            self.start_front()
+            if not self.heir:  # whose sites are not up yet, while another front serves
+                self.start_front()
             return
         for name in [name for name in self.sites if name not in self.known_to_front]:
             self.known_to_front.append(name)
-            self.front.send_with({"command": "add"}, self.sites[name].inbox.front.fileno())
+            handle = self.sites[name]
+            self.front.send_with({"command": "add", "slot": handle.slot}, handle.inbox.front.fileno())
         if rules == before:
             return
         self.front.send({"command": "routes", "routes": table_of(rules, self.numbers_in_front())})
@@ -313,8 +394,10 @@ class Sites(Loop):
     def start_front(self) -> None:
         """Forks the front, which leaves these frames by way of Forked."""
         ours, theirs = Channel.pair()
-        self.known_to_front = list(self.sites)
+        earlier = self.heir.inboxes if self.heir else []
+        self.known_to_front = [*self.sites, *[""] * len(earlier)]
         identity = nobody() if not os.geteuid() else None
+        access_log = self.open_access_log() if identity else None
         with signals_blocked():
             pid = os.fork()
             if not pid:
@@ -322,20 +405,53 @@ class Sites(Loop):
                 ours.close()
                 raise Forked(
                     FrontProcess(
-                        config=without_log_file(self.config) if identity else self.config,
+                        config=self.config,
                         listeners=self.listeners,
-                        sites=[handle.inbox.front for handle in self.sites.values()],
+                        sites=[
+                            *((handle.inbox.front, handle.slot) for handle in self.sites.values()),
+                            *((inbox, None) for inbox in earlier),
+                        ],
                         routes=table_of(self.rules, self.numbers_in_front()),
                         channel=theirs,
+                        scoreboard=self.board,
                         identity=identity,
+                        access_log=access_log,
                     ).run
                 )
         theirs.close()
+        for inbox in earlier:
+            inbox.close()
+        if access_log is not None:
+            os.close(access_log)
         self.front, self.front_pid = ours, pid
         self.watch(ours.end, lambda _: self.listen_to_front(ours))
         for name, site in self.state.sites.items():
-            if not site.is_open:
-                self.tell_front(name, "down")
+            self.tell_front(name, DOORS[site.door])
+
+    def open_access_log(self) -> int | None:
+        """The file that the front writes to and may not open itself, when it is nobody; None when there is none."""
+        path = self.config.access_log
+        if path in ("", "-"):
+            return None
+        try:
+            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, LOG_MODE)
+        except OSError as error:
+            log.error(f"access_log {path} cannot be opened: {error.strerror}; the front logs no requests")
+            return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+
+    def reopen_front_logs(self) -> None:
+        """Has the front log to the new files; when it is nobody, it cannot open them itself."""
+        if not self.front or not self.front_pid:
+            return
+        if os.geteuid():
+            send_signal(self.front_pid, signal.SIGUSR1)
+            return
+        if log.journal.path != "-":
+            self.front.send_with({"command": "replace", "fd": log.journal.fd}, log.journal.fd)
+        access_log = self.open_access_log()
+        if access_log is not None:
+            self.front.send_with({"command": "replace", "fd": STANDARD_OUTPUT}, access_log)
+            os.close(access_log)
 
     def restart_front(self) -> None:
         """Starts a front in the place of one that has ended, unless everything ends."""
@@ -351,7 +467,11 @@ class Sites(Loop):
                 return
             if message["event"] == "ready":
                 self.front_pause = FIRST_PAUSE
+                if self.heir:
+                    self.take_over(self.heir)
             elif message["event"] == "cannot start":
+                if self.heir:
+                    raise from_message(message)
                 log.error(sentence(message))
 
     def tell_front(self, site: str, condition: str) -> None:
@@ -366,6 +486,8 @@ class Sites(Loop):
         now = time.monotonic()
         if pid == self.front_pid:
             self.front, self.front_pid = None, 0
+            self.fronts_before.add(self.board.read(FRONT_SLOT))
+            self.board.clear(FRONT_SLOT)
             if self.is_stopping:
                 self.act(self.state.stop_all(now))
             else:
@@ -388,6 +510,8 @@ class Sites(Loop):
                 self.reload(reloads=True)
             case signal.SIGUSR1:
                 self.reopen_logs()
+            case signal.SIGUSR2:
+                self.start_upgrade(lambda _: None)
 
     def listen_to(self, handle: SiteHandle) -> None:
         """Takes what a site's supervisor has said."""
@@ -444,7 +568,7 @@ class Sites(Loop):
             self.act(self.state.stop_all(time.monotonic(), at_once=at_once))
             return
         self.is_stopping = True
-        ours = [listener for listener in self.listeners if listener.is_ours]
+        ours = [] if self.has_handed_over else [listener for listener in self.listeners if listener.is_ours]
         for listener in ours:
             with contextlib.suppress(OSError):  # without it, who comes now is reset when we have left
                 listener.hold_off()
@@ -463,12 +587,52 @@ class Sites(Loop):
         self.call_at(now + HELD_OFF, refuse)
         self.call_at(now + self.config.graceful_timeout + KILL_AFTER, kill)
 
-    def reopen_logs(self) -> None:
-        """Opens the log files anew, in every process."""
-        log.journal.reopen()
-        for pid in [self.front_pid, *(handle.pid for handle in self.sites.values())]:
-            if pid:
-                send_signal(pid, signal.SIGUSR1)
+    def start_upgrade(self, on_decided: Decided) -> None:
+        """Starts a new parent, to which this one hands its sockets over when the sites that serve here serve there.
+
+        It has our ends of the inboxes too: connections that our sites give back go on with its sites.
+        """
+        from penstock.supervisor.upgrade import start_successor  # noqa: PLC0415 (few supervisors are ever replaced)
+
+        inboxes = [handle.inbox.front.fileno() for handle in self.sites.values()]
+        more = {
+            "up": [name for name, site in self.state.sites.items() if site.state == "up"],
+            "stopped": [name for name, site in self.state.sites.items() if site.state == "stopped"],
+            "inboxes": inboxes,
+        }
+        start_successor(self, on_decided, self.is_stopping, more, inboxes)
+
+    def hand_over(self) -> None:
+        """The new parent serves: this one leaves."""
+        self.has_handed_over = True
+        self.control.close()
+        if self.admin:
+            self.admin.close()
+        self.stop()
+
+    def take_over(self, heir: "Heir") -> None:
+        """The front and the sites are ready: the old parent may go."""
+        self.be_found()
+        heir.take_over(self)
+        self.heir = None
+
+    def be_heard(self) -> None:
+        """The old parent has named this one to the service manager."""
+        if self.notifier.address:
+            self.notifier.is_heard = True
+            self.notify()
+            self.notifier.feed_watchdog(self.call_at)
+
+    def reopen_logs(self, name: str | None = None) -> None:
+        """Opens the log files anew: those of one site, or all, in every process."""
+        if name is None:
+            log.journal.reopen()
+            self.reopen_front_logs()
+        for handle in self.sites.values() if name is None else [self.find(name)]:
+            if handle.pid:
+                with contextlib.suppress(PenstockError):  # its user has gone: said when the site is started
+                    give_logs_anew(handle.config)
+                send_signal(handle.pid, signal.SIGUSR1)
 
     def find(self, name: str) -> SiteHandle:
         """The site of that name. Raises UsageError."""
@@ -493,7 +657,7 @@ class Sites(Loop):
             "generation": int(any(site.state == "up" for site in self.state.sites.values())),
             "is_ready": all(site.state == "up" or site.on_demand for site in self.state.sites.values()),
             "is_stopping": self.is_stopping,
-            "front": self.front_pid,
+            "front": self.front_facts(),
             "sites": [
                 {
                     "name": name,
@@ -505,10 +669,32 @@ class Sites(Loop):
                     "pid": handle.pid,
                     "control": handle.control_path,
                     "places": [f"{rule.host or '*'}{rule.path}" for rule in self.rules if rule.site == name],
+                    "connections": self.connections_of(handle),
                 }
                 for name, handle in self.sites.items()
             ],
         }
+
+    def front_facts(self) -> dict[str, int]:
+        """What the front has counted, those included that it has replaced."""
+        reading = self.board.read(FRONT_SLOT)
+        total = add_up([self.fronts_before.reading, reading])
+        return {"pid": self.front_pid, "connections_open": reading["connections_open"]} | {
+            name: total[name] for name in FRONT_COUNTERS
+        }
+
+    def connections_of(self, handle: SiteHandle) -> dict[str, int]:
+        """What the front has done with the connections of a site; nothing when there are too many sites to count."""
+        reading = {} if handle.slot is None else self.board.read(handle.slot)
+        return {name: reading[counter] for name, counter in SITE_COUNTERS.items() if reading}
+
+    def free_slot(self) -> int | None:
+        """An empty slot for another site; None when there is none left."""
+        used = {FRONT_SLOT, *(handle.slot for handle in self.sites.values())}
+        slot = next((slot for slot in range(SLOTS) if slot not in used), None)
+        if slot is not None:
+            self.board.clear(slot)
+        return slot
 
     # -- actions
 
@@ -521,15 +707,12 @@ class Sites(Loop):
                 case state.Signal(name, signal_name):
                     if self.sites[name].pid:
                         send_signal(self.sites[name].pid, signal.Signals["SIG" + signal_name])
-                case state.Open(name):
-                    self.tell_front(name, "up")
-                case state.Shut(name):
-                    self.tell_front(name, "down")
+                case state.Open(name) | state.Hold(name) | state.Shut(name):
+                    self.tell_front(name, DOORS[type(action)])
                 case state.Await(name):
                     self.await_request(self.sites[name])
                 case state.Forget(name):
-                    self.sites.pop(name).close()
-                    self.known_to_front[self.known_to_front.index(name)] = ""  # its number is not used again
+                    self.forget(self.sites.pop(name))
                 case state.Log(level, message):
                     log.journal.write(level, message)
                 case state.Finish():
@@ -540,8 +723,8 @@ class Sites(Loop):
         """Starts the supervisor of a site, in the site's world."""
         if handle.inbox.site.fileno() in self.watched:
             self.unwatch(handle.inbox.site)
-        if self.control.path:
-            handle.open_control(f"{self.control.path}-{handle.name}")
+        if self.control_base:
+            handle.open_control(f"{self.control_base}-{handle.name}")
         ours, theirs = Channel.pair()
         legacy = Legacy(
             handle.name,
@@ -571,6 +754,17 @@ class Sites(Loop):
         handle.channel = ours
         self.watch(ours.end, lambda _: self.listen_to(handle))
 
+    def forget(self, handle: SiteHandle) -> None:
+        """Gives up what is kept for a site that has left. The front notices that nobody takes its requests."""
+        sources = [handle.inbox.site, *([handle.channel.end] if handle.channel else [])]
+        for source in sources:
+            if source.fileno() in self.watched:
+                self.unwatch(source)
+        handle.close()
+        self.known_to_front[self.known_to_front.index(handle.name)] = ""  # its number is not used again
+        gone = PenstockError(f"the site {handle.name} is no longer configured")
+        self.settle(handle.name, gone.to_message())
+
     def await_request(self, handle: SiteHandle) -> None:
         """Waits for somebody in a site's inbox, who may be there already."""
         inbox = handle.inbox.site
@@ -596,27 +790,44 @@ class Sites(Loop):
         for source, _ in self.watched.values():
             source.close()
         for handle in self.sites.values():
+            handle.inbox.site.close()
             if handle.control:
                 handle.control.close()
+        if self.heir:
+            self.heir.channel.close()
 
     def clean_up(self) -> None:
         """Removes what we made; a forked child leaves it alone."""
         if os.getpid() != self.owner:
             return
         self.control.close()
+        if self.successor:  # nobody wants it any more
+            send_signal(self.successor.pid, signal.SIGTERM)
         for handle in self.sites.values():
             handle.close()
         if self.config.pid_file and capacity.read_text(self.config.pid_file) == f"{self.owner}\n":
             os.unlink(self.config.pid_file)
-        for listener in (*self.listeners, *self.admin_listeners):
-            if listener.path:
-                with contextlib.suppress(OSError):
-                    os.unlink(listener.path)
+        if not self.has_handed_over and not self.heir:
+            for listener in (*self.listeners, *self.admin_listeners):
+                if listener.path:
+                    with contextlib.suppress(OSError):
+                        os.unlink(listener.path)
 
 
 def differences(before: Config, after: Config) -> set[str]:
     """The settings whose values differ."""
     return {name for name, value in after.values.items() if value.value != before.values[name].value}
+
+
+def control_base(config: Config) -> str:
+    """What the names of the sites' control sockets begin with: no other parent's do. "" when there are to be none."""
+    if config.control == "off":
+        return ""
+    try:
+        place = path_for(config)
+    except OSError:  # said where the parent's own is opened
+        return ""
+    return place if config.control == "auto" else f"{place}.{os.getpid()}"
 
 
 def nobody() -> Identity | None:
@@ -628,14 +839,6 @@ def nobody() -> Identity | None:
     except KeyError:
         return None
     return Identity(entry.pw_uid, entry.pw_gid, [entry.pw_gid], entry.pw_name, entry.pw_dir)
-
-
-def without_log_file(config: Config) -> Config:
-    """The configuration for a front that may not open what root has."""
-    if config.access_log in ("", "-"):
-        return config
-    values = {**config.values, "access_log": Value("", config.origin("access_log"))}
-    return Config(values, config.directory, config.file, config.layer)
 
 
 def refuse_only_one(arguments: Mapping[str, Any]) -> None:

@@ -30,7 +30,13 @@ class Signal(NamedTuple):
 
 
 class Open(NamedTuple):
-    """Have the front pass requests on to the site; they wait when nobody takes them."""
+    """Have the front pass requests on to the site, which serves."""
+
+    site: str
+
+
+class Hold(NamedTuple):
+    """Have the front pass requests on to the site, where they wait until it serves."""
 
     site: str
 
@@ -64,7 +70,7 @@ class Finish(NamedTuple):
     """Leave."""
 
 
-Action = Start | Signal | Open | Shut | Await | Forget | Log | Finish
+Action = Start | Signal | Open | Hold | Shut | Await | Forget | Log | Finish
 
 
 class Site:
@@ -74,9 +80,9 @@ class Site:
     """
 
     __slots__ = (
+        "door",
         "error",
         "graceful",
-        "is_open",
         "is_removed",
         "kill_at",
         "next",
@@ -99,7 +105,7 @@ class Site:
         self.kill_at = math.inf
         self.error = ""  # why it fails
         self.is_removed = False
-        self.is_open = True  # the front passes requests on
+        self.door: type[Open | Hold | Shut] = Open  # what the front does, and with a site that is new to it
 
     @property
     def is_running(self) -> bool:
@@ -120,8 +126,8 @@ class State:
 
     # -- what the configuration and people ask for
 
-    def add(self, name: str, on_demand: bool, graceful: float, now: float) -> list[Action]:
-        """A site is configured, perhaps again while it still leaves."""
+    def add(self, name: str, on_demand: bool, graceful: float, now: float, is_stopped: bool = False) -> list[Action]:
+        """A site is configured, perhaps again while it still leaves; `is_stopped` until somebody starts it."""
         if name in self.sites:
             site = self.sites[name]
             site.on_demand, site.graceful, site.is_removed = on_demand, graceful, False
@@ -129,7 +135,10 @@ class State:
                 site.next = "start"
             return []
         self.sites[name] = Site(on_demand, graceful, now)
-        return [Await(name)] if on_demand else self.begin(name, now)
+        if is_stopped:
+            self.sites[name].become("stopped", now)
+            return self.turn(name, Shut)
+        return [*self.turn(name, Hold), Await(name)] if on_demand else self.begin(name, now)
 
     def remove(self, name: str, now: float) -> list[Action]:
         """A site is no longer configured: its requests are finished, then it is forgotten."""
@@ -162,7 +171,7 @@ class State:
             raise PenstockError(f"the site {name} is stopped already", f"`penstock reload {name}` starts it")
         if site.state == "leaving" and site.next == "stopped":
             return [Signal(name, "QUIT")]
-        return [*self.shut(name), *self.end(name, "stopped", now)]
+        return [*self.turn(name, Shut), *self.end(name, "stopped", now)]
 
     def stop_all(self, now: float, at_once: bool = False) -> list[Action]:
         """Ends everything; at once when it is asked for again."""
@@ -186,7 +195,7 @@ class State:
             return []
         site.become("up", now)
         site.error = ""
-        return [*self.open(name), Log("info", f"the site {name} is up")]
+        return [*self.turn(name, Open), Log("info", f"the site {name} is up")]
 
     def failed(self, name: str, reason: str) -> list[Action]:
         """A site says why it will end."""
@@ -224,8 +233,8 @@ class State:
         site.pause = min(site.pause * 2, LONGEST_PAUSE)
         site.become("failing", now)
         if was_up and not site.error:
-            return [Log("error", f"the supervisor of the site {name} {ending}; {again}")]
-        return [*self.shut(name), Log("error", f"the site {name} cannot start, {again}: {site.error or ending}")]
+            return [*self.turn(name, Hold), Log("error", f"the supervisor of the site {name} {ending}; {again}")]
+        return [*self.turn(name, Shut), Log("error", f"the site {name} cannot start, {again}: {site.error or ending}")]
 
     def left(self, name: str, site: Site, now: float) -> list[Action]:
         """A site has ended as it was told to."""
@@ -235,7 +244,17 @@ class State:
         if site.next == "start":
             return self.begin(name, now)
         site.become(site.next, now)
-        return [Await(name)] if site.next == "idle" else [Log("info", f"the site {name} is stopped")]
+        if site.next == "idle":
+            return [*self.turn(name, Hold), Await(name)]
+        return [Log("info", f"the site {name} is stopped")]
+
+    def have_come_up(self, names: Collection[str]) -> bool:
+        """Whether all these sites serve, or would when asked. Raises PenstockError when one of them cannot."""
+        sites = {name: self.sites[name] for name in names if name in self.sites}
+        for name, site in sites.items():
+            if site.state == "failing":
+                raise PenstockError(f"the site {name} cannot start: {site.error or 'its supervisor ended'}")
+        return all(site.state in ("up", "idle") for site in sites.values())
 
     def next_time(self) -> float:
         """When tick() should be called at the latest; infinite when nothing waits."""
@@ -261,17 +280,13 @@ class State:
         has_failed = site.state == "failing" and site.error
         site.become("starting", now)
         site.error = ""
-        return [Start(name)] if has_failed else [*self.open(name), Start(name)]
+        return [Start(name)] if has_failed else [*self.turn(name, Hold), Start(name)]
 
-    def open(self, name: str) -> list[Action]:
-        """Lets visitors in, who wait when nobody takes them."""
-        is_open, self.sites[name].is_open = self.sites[name].is_open, True
-        return [] if is_open else [Open(name)]
-
-    def shut(self, name: str) -> list[Action]:
-        """Tells visitors to come back."""
-        is_open, self.sites[name].is_open = self.sites[name].is_open, False
-        return [Shut(name)] if is_open else []
+    def turn(self, name: str, door: type[Open | Hold | Shut]) -> list[Action]:
+        """Lets visitors in, has them wait inside, or tells them to come back."""
+        site = self.sites[name]
+        before, site.door = site.door, door
+        return [] if before is door else [door(name)]
 
     def end(self, name: str, then: str, now: float) -> list[Action]:
         """Has a site leave, and be what `then` says."""

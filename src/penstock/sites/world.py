@@ -34,6 +34,9 @@ SHARED_PREFIXES = ("LC_", "PENSTOCK_")
 PERSONAL = frozenset({"HOME", "USER", "LOGNAME", "TMPDIR"})
 
 
+LOG_MODE = 0o640  # other sites' users may not read it
+
+
 class World(NamedTuple):
     """What is a site's own."""
 
@@ -68,7 +71,7 @@ def world_of(config: Config, environment: Mapping[str, str]) -> World:
         environment=variables(os.environ, identity, python, config.directory) | dict(environment),
         limits=limits,
         group=group,
-        reads=[config.file] if config.file else [],
+        reads=[file for file in (config.file, config.site_file) if file],
         writes=[config.error_log, config.access_log],
     )
 
@@ -84,6 +87,13 @@ def group_of(config: Config) -> tuple[str, str]:
         return cgroups.make_group(ground, config.site, config.site_memory), ""
     except OSError as error:
         return "", f"{error.filename or ground.directory}: {error.strerror}"
+
+
+def give_logs_anew(config: Config) -> None:
+    """Makes the log files of a site after a rotation, and leaves them to its user. Raises ConfigurationError."""
+    identity = identity_of(config)
+    if identity:
+        give_logs(identity, config.error_log, config.access_log, mode=LOG_MODE)
 
 
 def variables(real: Mapping[str, str], identity: Identity | None, python: str, directory: str) -> dict[str, str]:
@@ -113,7 +123,7 @@ def start_in_world(world: World, arguments: Sequence[str], pass_fds: Sequence[in
     if world.identity or world.python != sys.executable:
         refuse_other_version(world)
     if world.identity:
-        give_logs(world.identity, *world.writes, mode=0o640)  # other sites' users may not read them
+        give_logs(world.identity, *world.writes, mode=LOG_MODE)
     reader, writer = os.pipe()
     with signals_blocked():
         try:

@@ -121,6 +121,8 @@ class Supervisor(Loop):
                 self.supervise()
             finally:
                 self.clean_up()
+            if self.error and self.parent:
+                return self.error.exit_code  # the parent says why
             if self.error:
                 raise self.error
         except PenstockError as error:
@@ -166,7 +168,7 @@ class Supervisor(Loop):
             self.parent.attach(self)
         if not self.heir:
             self.be_found()
-            self.feed_watchdog()
+            self.notifier.feed_watchdog(self.call_at)
         self.act(self.state.reload(time.monotonic()))
         while not self.is_finished:
             ready = self.wait_until(self.state.next_time())
@@ -206,12 +208,6 @@ class Supervisor(Loop):
             self.statsd = Sender(self, self.config.statsd, self.config.statsd_prefix)
             # Looking its name up may take seconds: the application is loaded meanwhile.
             self.call_at(time.monotonic(), self.statsd.start)
-
-    def feed_watchdog(self) -> None:
-        """Tells the service manager that this loop turns; again and again."""
-        if self.notifier.watchdog_pause:
-            self.notifier.feed_watchdog()
-            self.call_at(time.monotonic() + self.notifier.watchdog_pause, self.feed_watchdog)
 
     def notify(self) -> None:
         """Tells the service manager how far we are."""
@@ -340,16 +336,13 @@ class Supervisor(Loop):
 
     def start_upgrade(self, on_decided: Decided) -> None:
         """Starts a new supervisor, to which this one hands its sockets over when it serves."""
-        from penstock.supervisor.upgrade import Successor  # noqa: PLC0415 (few supervisors are ever replaced)
+        from penstock.supervisor.upgrade import start_successor  # noqa: PLC0415 (few supervisors are ever replaced)
 
-        if self.successor:
-            raise PenstockError(f"a new supervisor (pid {self.successor.pid}) is being started already")
-        if self.state.is_stopping:
-            raise PenstockError("the supervisor is stopping")
         if self.parent:
-            raise PenstockError("one of several sites cannot be upgraded", "stop it, and start it again")
-        self.successor = Successor(self, on_decided)
-        log.info(f"upgrading: a new supervisor (pid {self.successor.pid}) is being started")
+            raise PenstockError(
+                "one of several sites cannot be upgraded alone", "`penstock upgrade` without a name is for all of them"
+            )
+        start_successor(self, on_decided, self.state.is_stopping)
 
     def hand_over(self) -> None:
         """The new supervisor serves: this one leaves."""
@@ -364,7 +357,7 @@ class Supervisor(Loop):
         if self.notifier.address:
             self.notifier.is_heard = True
             self.notify()
-            self.feed_watchdog()
+            self.notifier.feed_watchdog(self.call_at)
 
     def start_trial(self, actions: list[state.Action], on_decided: Decided) -> None:
         """Keeps who waits for the trial that begins; it may be decided at once."""
@@ -597,7 +590,7 @@ class Supervisor(Loop):
             send_signal(self.successor.pid, signal.SIGTERM)
         if self.config.pid_file and capacity.read_text(self.config.pid_file) == f"{self.owner}\n":
             os.unlink(self.config.pid_file)
-        if not self.has_handed_over:
+        if not self.has_handed_over and not self.heir:
             for listener in (*self.listeners, *self.admin_listeners):
                 if listener.path:
                     with contextlib.suppress(OSError):

@@ -1,7 +1,8 @@
 """Hands the listening sockets over to a new supervisor: another version of Penstock, or of its Python.
 
 The old one goes on until the new one says that a worker is ready; then it stops gracefully. When the new one cannot
-start, nothing has changed. Nothing but the sockets is handed over: the new one reads its configuration itself.
+start, nothing has changed. Nothing but the sockets is handed over: the new one reads its configuration itself. The
+parent of several sites does the same, and says besides which of them have to serve before it goes.
 """
 
 import json
@@ -14,10 +15,14 @@ from typing import TYPE_CHECKING, Any
 from penstock import log
 from penstock.errors import PenstockError
 from penstock.processes import INHERITED, Channel
+from penstock.sites.child import adopt
 from penstock.sockets import Listener
 from penstock.supervisor.state import sentence, unexpected
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from penstock.sites.process import Sites
     from penstock.supervisor.process import Decided, Supervisor
 
 
@@ -28,14 +33,38 @@ def pack(listener: Listener) -> list[int | str | bool]:
 
 def unpack(fd: int, *others: Any) -> Listener:
     """The listener that pack() was called with."""
-    os.set_inheritable(fd, False)
-    return Listener(socket.socket(fileno=fd), *others)
+    return Listener(adopt(fd), *others)
+
+
+def start_successor(
+    supervisor: "Supervisor | Sites",
+    on_decided: "Decided",
+    is_stopping: bool,
+    more: "Mapping[str, Any] | None" = None,
+    fds: "Sequence[int]" = (),
+) -> None:
+    """Has a supervisor start the one that is to follow it, with `more` to tell it, and more descriptors.
+
+    Raises PenstockError when there is no time for that, or the system refuses.
+    """
+    if supervisor.successor:
+        raise PenstockError(f"a new supervisor (pid {supervisor.successor.pid}) is being started already")
+    if is_stopping:
+        raise PenstockError("the supervisor is stopping")
+    supervisor.successor = Successor(supervisor, on_decided, more or {}, fds)
+    log.info(f"upgrading: a new supervisor (pid {supervisor.successor.pid}) is being started")
 
 
 class Successor:
     """The new supervisor, seen from the old one."""
 
-    def __init__(self, supervisor: "Supervisor", on_decided: "Decided") -> None:
+    def __init__(
+        self,
+        supervisor: "Supervisor | Sites",
+        on_decided: "Decided",
+        more: "Mapping[str, Any]",
+        fds: "Sequence[int]",
+    ) -> None:
         """Starts it. PenstockError when the system refuses."""
         import subprocess  # noqa: PLC0415 (few supervisors are ever replaced)
 
@@ -47,9 +76,10 @@ class Successor:
                 "channel": theirs.end.fileno(),
                 "listeners": [pack(one) for one in supervisor.listeners],
                 "admin_listeners": [pack(one) for one in supervisor.admin_listeners],
+                **more,
             }
         )
-        inherited = [theirs.end.fileno(), *(one.socket.fileno() for one in listeners)]
+        inherited = [theirs.end.fileno(), *fds, *(one.socket.fileno() for one in listeners)]
         try:
             process = subprocess.Popen(
                 [sys.executable, *sys.orig_argv[1:]],
@@ -94,8 +124,10 @@ class Heir:
         os.set_inheritable(self.channel.end.fileno(), False)
         self.listeners = [unpack(*packed) for packed in message["listeners"]]
         self.admin_listeners = [unpack(*packed) for packed in message["admin_listeners"]]
+        self.message = message  # with what only the parent of several sites says
+        self.inboxes = [adopt(fd) for fd in message.get("inboxes", ())]
 
-    def take_over(self, supervisor: "Supervisor") -> None:
+    def take_over(self, supervisor: "Supervisor | Sites") -> None:
         """A worker is ready: the old one may go. It closes the channel once it has named us to the service manager."""
         self.channel.send({"event": "ready"})
 

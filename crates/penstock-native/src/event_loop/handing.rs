@@ -54,12 +54,14 @@ impl EventLoop {
         let Some(post) = self.hub.post.as_ref().filter(|_| self.accept_again.is_none() && !self.is_stopping) else {
             return;
         };
-        while let Some(place) = post.place(self.watched_places) {
-            let data = EventData::new_u64(PLACE | self.watched_places as u64);
-            // EXCLUSIVE: a letter wakes one worker, not all of its site.
-            let flags = if post.is_front() { EventFlags::IN } else { EventFlags::IN | EventFlags::EXCLUSIVE };
-            // An error means that nothing can come from there.
-            let _ = epoll::add(&self.epoll, &place.end, data, flags);
+        while self.watched_places < post.count() {
+            if let Some(place) = post.place(self.watched_places) {
+                let data = EventData::new_u64(PLACE | self.watched_places as u64);
+                // EXCLUSIVE: a letter wakes one worker, not all of its site.
+                let flags = if post.is_front() { EventFlags::IN } else { EventFlags::IN | EventFlags::EXCLUSIVE };
+                // An error means that nothing can come from there.
+                let _ = epoll::add(&self.epoll, &place.end, data, flags);
+            }
             self.watched_places += 1;
         }
     }
@@ -73,6 +75,15 @@ impl EventLoop {
     fn stop_watching(&self, index: usize) {
         if let Some(place) = self.place(index) {
             let _ = epoll::delete(&self.epoll, &place.end);
+        }
+    }
+
+    /// Gives up a place that nobody is left to read from or to write to: its site is no longer configured.
+    fn abandon(&self, index: usize) {
+        self.stop_watching(index);
+        if let (Some(post), Some(place)) = (&self.hub.post, self.place(index)) {
+            let _ = epoll::delete(&self.epoll, &place.for_writing);
+            post.remove(index);
         }
     }
 
@@ -93,7 +104,10 @@ impl EventLoop {
         let host = told.flatten().or(head.host).map(|host| host.of(bytes));
         match post.elsewhere(host, path) {
             Ok(place) => place.map(Verdict::Elsewhere),
-            Err(Nowhere::Host) => Some(Verdict::Refused(UNKNOWN_HOST)),
+            Err(Nowhere::Host) => {
+                self.hub.scoreboard.add(Counter::UnknownHosts, 1);
+                Some(Verdict::Refused(UNKNOWN_HOST))
+            }
             Err(Nowhere::Path) => Some(Verdict::Refused(UNKNOWN_PATH)),
         }
     }
@@ -109,7 +123,7 @@ impl EventLoop {
                 self.tell_when_writable(index);
                 self.put_back(connection);
             }
-            Passed::Nowhere(reason) => self.put_off(connection, &reason),
+            Passed::Nowhere(reason) => self.put_off(connection, Some(index), &reason),
         }
     }
 
@@ -118,10 +132,9 @@ impl EventLoop {
         let Some(place) = self.place(index) else {
             return Passed::Nowhere("there is no such site any more".into());
         };
-        match place.passage() {
-            Passage::Closed(reason) => return Passed::Nowhere(reason.into()),
-            Passage::Wanted => self.hub.want(index),
-            Passage::Open => {}
+        let passage = place.passage();
+        if let Passage::Closed(reason) = passage {
+            return Passed::Nowhere(reason.into());
         }
         let peer = connection.peer.address.map(|address| SocketAddr::new(address, connection.peer.port));
         let letter = Letter { peer, listener: connection.listener, bytes: &connection.input };
@@ -130,6 +143,11 @@ impl EventLoop {
                 // The other process has the open file as well: only asking ends what the kernel tells us of it.
                 let _ = epoll::delete(&self.epoll, &connection.wire.socket);
                 self.hub.scoreboard.add(Counter::ConnectionsHanded, 1);
+                place.count(Counter::ConnectionsHanded);
+                if passage == Passage::Held {
+                    self.hub.scoreboard.add(Counter::ConnectionsHeld, 1);
+                    place.count(Counter::ConnectionsHeld);
+                }
                 Passed::On
             }
             Err(Errno::AGAIN) => Passed::NoRoom,
@@ -139,13 +157,17 @@ impl EventLoop {
     }
 
     /// 503: whoever asks may come again.
-    fn put_off(&mut self, connection: Box<Connection>, reason: &str) {
+    fn put_off(&mut self, connection: Box<Connection>, index: Option<usize>, reason: &str) {
         self.hub.scoreboard.add(Counter::Rejected, 1);
+        if let Some(place) = index.and_then(|index| self.place(index)) {
+            place.count(Counter::Rejected);
+        }
         self.turn_away(connection, 503, reason, Some(RETRY_AFTER));
     }
 
     pub(super) fn give_up_leaving(&mut self, connection: Box<Connection>) {
-        self.put_off(connection, "the site has too much to do");
+        let waited = self.leaving.iter().find(|leaving| leaving.id == connection.id);
+        self.put_off(connection, waited.map(|leaving| leaving.place), "the site has too much to do");
     }
 
     /// An idle connection of a worker that leaves goes back to the front, so that its client notices nothing. The
@@ -190,7 +212,7 @@ impl EventLoop {
                     self.put_back(connection);
                     self.leaving.push_back(leaving);
                 }
-                Passed::Nowhere(reason) => self.put_off(connection, &reason),
+                Passed::Nowhere(reason) => self.put_off(connection, Some(index), &reason),
             }
         }
         if is_full {
@@ -235,11 +257,14 @@ impl EventLoop {
                 break;
             }
             match letter::receive(&place.end, &mut buffer) {
-                Ok(Mail::Letter(socket, letter)) => self.take_over(socket, &letter),
+                Ok(Mail::Letter(socket, letter)) => {
+                    place.count(Counter::ConnectionsTaken);
+                    self.take_over(socket, &letter);
+                }
                 Ok(Mail::Junk) | Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => break,
                 Ok(Mail::End) | Err(_) => {
-                    self.stop_watching(index);
+                    self.abandon(index);
                     break;
                 }
             }
