@@ -32,6 +32,11 @@ PASSED_ON = (
     "the field is for nginx; a server that does not know it passes it on, and clients learn where the file lies"
 )
 NO_TRUST = Absent("the address is the proxy's there; a middleware of the project has to read the field")
+NO_PEER = Different(
+    "200, empty",
+    "who comes by a unix socket has no address there; a middleware of the project has to read X-Forwarded-For",
+)
+ONE_APPLICATION = Absent("it serves one application")
 IGNORED_CHUNKS = Different(
     "200, 0 bytes",
     "chunks have no CONTENT_LENGTH there, and Django reads only as much as that says: the body is lost. Penstock has "
@@ -58,10 +63,9 @@ CHUNKS_WIN = Different(
 WITHOUT_CHARSET = Different("text/css", "both are right; without a charset, browsers go by that of the page")
 NOT_HASHED = Absent("it does not know names with a hash; its configuration can add fields")
 DOTS_SHOWN = Different("200", "both are right; Penstock never serves such names, as they are .git and .env")
-OUTERMOST_SAYS = Different(
-    "200, http",
-    "it is outermost in this test: it says what it saw itself and drops what the client says, as our guide has it",
-)
+OUTERMOST = "it is outermost in this test: it says what it saw itself, and drops what the client says"
+OUTERMOST_SAYS = Different("200, http", OUTERMOST)
+OUTERMOST_IS_ASKED = Different("200, 127.0.0.1", OUTERMOST)
 SENT_TWICE = "RFC 9110 5.3: fields of a list may be parted; nginx refuses this one when it comes twice"
 
 GUNICORN = {
@@ -76,7 +80,7 @@ GUNICORN = {
     **same(
         NO_PASSWORDS, "basic_without_password", "basic_with_wrong_password", "basic_for_a_member", "basic_for_others"
     ),
-    **same(Absent("it serves one application"), "mounted", "mounted_redirect"),
+    **same(ONE_APPLICATION, "mounted", "mounted_redirect"),
     "forwarded_address": NO_TRUST,
     "chunked_body": IGNORED_CHUNKS,
     "absolute_form": Different(
@@ -145,24 +149,71 @@ MOD_WSGI = {
         "of WSGI is not the environment of a process",
     ),
     "static_type": WITHOUT_CHARSET,
-    "static_hashed": NOT_HASHED,
-    "static_hidden": DOTS_SHOWN,
+    "static_hidden": Different("403", "both are right: all such names are refused, whether there is a file or not"),
     "static_post": Different("200", "RFC 9110 15.5.6 has 405 for a method that a file does not know"),
 }
 
 NGINX = {
+    "not_modified_page_by_the_second_field": Different("400, a body, not its ETag", SENT_TWICE),
+    "static_by_the_second_tag": Different("400", SENT_TWICE),
     "absolute_form": Different(
         "200, http://site.example/probe/environ/",
         "RFC 9112 3.2.2: the host in the target counts; nginx has it in $host, but there without the port, which CSRF "
-        "needs, so our guide takes $http_host; no browser sends such a target",
+        "needs, so $http_host is exported; no browser sends such a target",
     ),
     "forwarded_scheme": OUTERMOST_SAYS,
-    "not_modified_page_by_the_second_field": Different("400, a body, not its ETag", SENT_TWICE),
-    "static_by_the_second_tag": Different("400", SENT_TWICE),
 }
+NGINX_WITH_FILES = NGINX | {"static_type": WITHOUT_CHARSET}
+NGINX_AND_GUNICORN = NGINX_WITH_FILES | {
+    name: GUNICORN[name]
+    for name in (
+        *("basic_without_password", "basic_with_wrong_password", "basic_for_a_member", "basic_for_others"),
+        *("mounted", "mounted_redirect", "field_twice", "cookies_twice"),
+    )
+}
+NGINX_AND_GUNICORN |= same(NO_PEER, "own_address", "forged_address", "forwarded_address")
+NGINX_AND_UWSGI = (
+    NGINX
+    | {
+        name: UWSGI[name]
+        for name in (
+            *("basic_without_password", "basic_with_wrong_password", "basic_for_a_member", "basic_for_others"),
+            *("forwarded_address", "no_content", "raw_utf8_path", "dots", "static_type"),
+        )
+    }
+    | {
+        "field_twice": Different(
+            "200, b", "RFC 9110 5.3: they are one list; nginx hands over both, and uWSGI keeps the last"
+        ),
+        "cookies_twice": Different("two=2", "clients send one field (RFC 6265 5.4); of two, uWSGI keeps the last"),
+    }
+)
 
 APACHE_PROXY = {
+    "forwarded_address": OUTERMOST_IS_ASKED,
     "forwarded_scheme": OUTERMOST_SAYS,
     "cookies_twice": COMMA_BETWEEN_COOKIES,
+    "length_and_chunks": CHUNKS_WIN,
+}
+
+NGINX_BY_UWSGI = NGINX | {"dots": DOTS_RESOLVED}
+APACHE_BY_UWSGI = APACHE_PROXY | {
+    "dots": DOTS_RESOLVED,
+    "httpoxy": MOD_WSGI["httpoxy"],
+    **same(LENGTH_REQUIRED, "chunked_body", "length_and_chunks"),
+    "absolute_form": Different(
+        "400",
+        "RFC 9112 3.2.2: the host in the target counts; Apache hands the whole target over as REQUEST_URI, where "
+        "Penstock takes a path; no browser sends such a target",
+    ),
+}
+
+HAPROXY = {
+    "forwarded_address": OUTERMOST_IS_ASKED,
+    "forwarded_scheme": OUTERMOST_SAYS,
+    "absolute_form": Different(
+        "400",
+        "RFC 9112 3.2.2: the host in the target counts; HAProxy refuses a request whose field Host says another one",
+    ),
     "length_and_chunks": CHUNKS_WIN,
 }

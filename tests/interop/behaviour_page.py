@@ -21,8 +21,9 @@ What a project does must not depend on who serves it. So the real servers are as
 about three projects: a new one of `penstock startproject`, the example, and a new Wagtail project. `make test` does it
 each time, and fails when a cell of this page is not true.
 
-Gunicorn, uWSGI and Apache with mod_wsgi serve the projects themselves. nginx, Apache and HAProxy stand in front of
-Penstock, which they reach as the [guide](../guides/behind-a-proxy.md) has it.
+Gunicorn, uWSGI and Apache with mod_wsgi serve the projects themselves: see [Going back](../guides/going-back.md).
+nginx, Apache and HAProxy stand in front of Penstock: see [Behind a proxy](../guides/behind-a-proxy.md). All but
+Penstock run with the files that `penstock export` writes, to the letter.
 
 * `=` the same answer as Penstock
 * `-` not offered by that server

@@ -1,6 +1,6 @@
 """How each server is started for a project: Penstock, those in its place, and those in front of it.
 
-The proxies are set up as docs/guides/behind-a-proxy.md has it.
+All but Penstock itself run with what `penstock export` writes for the project, to the letter: nothing is added here.
 """
 
 import json
@@ -13,82 +13,35 @@ from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 import apache_server
-import gunicorn_server
 import haproxy_server
 import nginx_server
 import penstock_server
-import uwsgi_server
-from behaviour_cells import APACHE_PROXY, GUNICORN, MOD_WSGI, NGINX, UWSGI, Absent, Different
+from behaviour_cells import (
+    APACHE_BY_UWSGI,
+    APACHE_PROXY,
+    GUNICORN,
+    HAPROXY,
+    MOD_WSGI,
+    NGINX,
+    NGINX_AND_GUNICORN,
+    NGINX_AND_UWSGI,
+    NGINX_BY_UWSGI,
+    NGINX_WITH_FILES,
+    UWSGI,
+    Absent,
+    Different,
+)
 from behaviour_projects import Place
-from foreign_server import free_port
+from exported import export
+from foreign_server import SCRIPTS, free_port, running
+from interop_project import give_away
 
 Address = tuple[str, int]
 
-NGINX_SITE = """\
-upstream site {{ server {upstream}; keepalive 16; }}
-server {{
-    listen 127.0.0.1:{port};
-    location / {{
-        proxy_pass http://site;
-        proxy_http_version 1.1;
-        proxy_set_header Connection "";
-        proxy_set_header Host $http_host;
-        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-        proxy_set_header X-Forwarded-Proto $scheme;
-        proxy_set_header X-Forwarded-Host "";
-        client_max_body_size 0;
-        proxy_request_buffering off;
-    }}
-}}
-"""
-APACHE_SITE = """\
-<VirtualHost 127.0.0.1:{port}>
-    AllowEncodedSlashes NoDecode
-    MergeSlashes Off
-    ProxyPreserveHost On
-    RequestHeader set X-Forwarded-Proto "http"
-    RequestHeader unset X-Forwarded-Host
-    ProxyPass / http://{upstream}/ nocanon
-</VirtualHost>
-"""
-HAPROXY = """\
-defaults
-    mode tcp
-    timeout connect 10s
-    timeout client 60s
-    timeout server 60s
-listen site
-    bind 127.0.0.1:{port}
-    server penstock {upstream} {sends}
-"""
-MOD_WSGI_SITE = """\
-WSGIPythonPath {place.directory}:{packages}
-<Directory "{place.directory}">
-    Require all granted
-</Directory>
-<VirtualHost 127.0.0.1:{port}>
-    AllowEncodedSlashes On
-    MergeSlashes Off
-    WSGITrustedProxies 127.0.0.1
-    WSGITrustedProxyHeaders X-Forwarded-For X-Forwarded-Proto
-    WSGIDaemonProcess site threads=4 home={place.directory} python-path={place.directory}:{packages}
-    WSGIProcessGroup site
-    WSGIApplicationGroup %{{GLOBAL}}
-    Alias /static/ {place.static}/
-    Alias /media/ {place.media}/
-    WSGIScriptAlias /guests {place.directory}/guestbook.py
-    WSGIScriptAlias / {place.directory}/{script}
-    <Location /probe/members/>
-        AuthType Basic
-        AuthName "Members"
-        AuthBasicProvider wsgi
-        WSGIAuthUserScript {place.directory}/who_may_enter.py
-        WSGIAuthGroupScript {place.directory}/who_may_enter.py
-        AuthzSendForbiddenOnFailure On
-        Require wsgi-group members
-    </Location>
-</VirtualHost>
-"""
+NAME = "behaviour"
+GUNICORN_COMMAND = (SCRIPTS / "gunicorn", "--config", "gunicorn.conf.py", "--no-control-socket")
+UWSGI_COMMAND = (SCRIPTS / "uwsgi", "--ini", f"{NAME}.uwsgi.ini")
+ANY_PORT = "--bind=127.0.0.1:0"
 
 
 class Running:
@@ -104,27 +57,44 @@ class Running:
             self.found[server.name] = server.start(self)
         return self.found[server.name]
 
+    def directory(self) -> Path:
+        """A new one, which every server may read."""
+        directory = Path(self.stack.enter_context(TemporaryDirectory(prefix="behaviour-")))
+        directory.chmod(0o755)
+        return directory
+
+    def export(self, kind: str, *arguments: str, to: Path | None = None) -> Path:
+        """Exports the project as Penstock serves it; the directory with the files."""
+        directory = to or self.directory()
+        words = [f"--name={NAME}", *settings(self.place), *arguments]
+        export(self.place.directory, kind, *words, to=directory, **self.place.variables)
+        return directory
+
+    def run(self, directory: Path, ready: str, *command: str | Path) -> str:
+        """Starts a server in the directory with its file; the first group of what it writes when it is ready."""
+        started = running(command, directory, ready, self.place.variables)
+        return (self.stack.enter_context(started).groups() or [""])[0]
+
     def enter(self, server: AbstractContextManager[str]) -> Address:
         """Starts what yields a base URL."""
-        parts = urlsplit(self.stack.enter_context(server))
-        return parts.hostname, parts.port
-
-    def file(self, name: str, text: str) -> Path:
-        """A configuration, in a directory of its own."""
-        path = Path(self.stack.enter_context(TemporaryDirectory(prefix="behaviour-")), name)
-        path.parent.chmod(0o755)
-        path.write_text(text)
-        return path
+        return address_of(self.stack.enter_context(server))
 
     @cached_property
     def socket(self) -> str:
         """The unix socket of Penstock."""
-        return str(Path(self.stack.enter_context(TemporaryDirectory(prefix="behaviour-")), "site.sock"))
+        return f"unix:{self.directory()}/site.sock"
 
     @cached_property
     def penstock(self) -> Address:
         """Penstock on TCP and on a unix socket, for visitors and for the proxies that speak HTTP."""
-        return self.enter(penstock(self.place, "--bind", f"unix:{self.socket}"))
+        return self.enter(penstock(self.place, f"--bind={self.socket}"))
+
+    @cached_property
+    def penstock_by_uwsgi(self) -> str:
+        """The same for web servers that speak the uwsgi protocol: the address to bind."""
+        bind = f"uwsgi:127.0.0.1:{free_port()}"
+        self.enter(penstock(self.place, f"--bind={bind}"))
+        return bind
 
     @cached_property
     def penstock_for_haproxy(self) -> Address:
@@ -148,91 +118,124 @@ def servers_of(place: Place) -> Iterator[Running]:
         yield Running(place, stack)
 
 
-def penstock(place: Place, *arguments: str) -> AbstractContextManager[str]:
-    """Static and media files are found in the project's settings."""
+def address_of(url: str) -> Address:
+    parts = urlsplit(url)
+    return parts.hostname, parts.port
+
+
+def settings(place: Place) -> list[str]:
+    """What is served, and exported. Static and media files are found in the project's settings."""
     members = {"path": "/probe/members/", "groups": ["members"], "over_http": True}
-    return penstock_server.start(
-        place.directory,
-        *("--workers", "1", "--threads", "4", "--mounts", "/guests=guestbook:app", "--auth", json.dumps(members)),
-        *("--protected", f"/protected/={place.protected}"),
-        *arguments,
-        **place.variables,
-    )
+    return [
+        *("--workers=1", "--threads=4", "--mounts=/guests=guestbook:app", f"--auth={json.dumps(members)}"),
+        f"--protected=/protected/={place.protected}",
+    ]
+
+
+def penstock(place: Place, *arguments: str) -> AbstractContextManager[str]:
+    return penstock_server.start(place.directory, *settings(place), *arguments, **place.variables)
 
 
 def gunicorn(running: Running) -> Address:
-    place = running.place
-    threads = ("--threads", "4")
-    return running.enter(gunicorn_server.start(place.directory, place.project.wsgi, *threads, **place.variables))
+    files = running.export("gunicorn", ANY_PORT)
+    return address_of(running.run(files, r"Listening at: (http://\S+)", *GUNICORN_COMMAND))
 
 
 def uwsgi(running: Running) -> Address:
-    place = running.place
-    return running.enter(
-        uwsgi_server.start(
-            place.directory,
-            place.project.wsgi,
-            f"--static-map=/media={place.media}",
-            *("--mount=/guests=guestbook:app", "--manage-script-name", "--honour-range"),
-            static=place.static,
-            **place.variables,
-        )
-    )
+    files = running.export("uwsgi", ANY_PORT)
+    return address_of(f"http://{running.run(files, r'bound to TCP address (127[.0-9]+:[0-9]+)', *UWSGI_COMMAND)}")
 
 
 def mod_wsgi(running: Running) -> Address:
     place, port = running.place, free_port()
-    script = f"{place.project.wsgi.replace('.', '/')}.py"
-    text = MOD_WSGI_SITE.format(place=place, port=port, script=script, packages=apache_server.PACKAGES)
-    site = running.file("site.conf", text)
+    running.export("mod_wsgi", f"--listen=127.0.0.1:{port}", to=place.directory)
+    give_away(place.directory)
+    site = place.directory / f"{NAME}.conf"
     running.stack.enter_context(apache_server.start_site(site, port, **place.variables))
     return "127.0.0.1", port
 
 
-def behind_nginx(running: Running) -> Address:
-    host, port = running.penstock
-    return nginx(running, f"{host}:{port}")
+def behind_nginx(*arguments: str) -> Callable[[Running], Address]:
+    def start(running: Running) -> Address:
+        host, port = running.penstock
+        return nginx(running, f"--bind={host}:{port}", *arguments)
+
+    return start
 
 
 def behind_nginx_by_socket(running: Running) -> Address:
     assert running.penstock, "it makes the socket"
-    return nginx(running, f"unix:{running.socket}")
+    return nginx(running, f"--bind={running.socket}")
 
 
-def nginx(running: Running, upstream: str) -> Address:
+def gunicorn_behind_nginx(running: Running) -> Address:
+    bind = f"--bind=unix:{running.directory()}/site.sock"
+    running.run(running.export("gunicorn", bind), "Booting worker", *GUNICORN_COMMAND)
+    return nginx(running, bind, "--files=proxy")
+
+
+def uwsgi_behind_nginx(running: Running) -> Address:
+    words = (f"--bind=unix:{running.directory()}/site.sock", "--protocol=uwsgi")
+    running.run(running.export("uwsgi", *words), "spawned uWSGI worker", *UWSGI_COMMAND)
+    return nginx(running, *words, "--files=proxy")
+
+
+def nginx(running: Running, *arguments: str) -> Address:
     port = free_port()
-    site = running.file("nginx.conf", NGINX_SITE.format(port=port, upstream=upstream))
-    running.stack.enter_context(nginx_server.start(site))
+    files = running.export("nginx", f"--listen=127.0.0.1:{port}", *arguments)
+    running.stack.enter_context(nginx_server.start(files / f"{NAME}.nginx.conf"))
     return "127.0.0.1", port
+
+
+def behind_nginx_by_uwsgi(running: Running) -> Address:
+    return nginx(running, f"--bind={running.penstock_by_uwsgi}")
 
 
 def behind_apache(running: Running) -> Address:
-    host, penstock_port = running.penstock
+    host, port = running.penstock
+    return apache(running, f"--bind={host}:{port}")
+
+
+def behind_apache_by_uwsgi(running: Running) -> Address:
+    return apache(running, f"--bind={running.penstock_by_uwsgi}")
+
+
+def apache(running: Running, *arguments: str) -> Address:
     port = free_port()
-    site = running.file("site.conf", APACHE_SITE.format(port=port, upstream=f"{host}:{penstock_port}"))
-    running.stack.enter_context(apache_server.start_site(site, port))
+    files = running.export("apache", f"--listen=127.0.0.1:{port}", *arguments)
+    running.stack.enter_context(apache_server.start_site(files / f"{NAME}.conf", port))
     return "127.0.0.1", port
 
 
-def behind_haproxy(sends: str) -> Callable[[Running], Address]:
-    def start(running: Running) -> Address:
-        host, penstock_port = running.penstock_for_haproxy
-        port = free_port()
-        text = HAPROXY.format(port=port, upstream=f"{host}:{penstock_port}", sends=sends)
-        running.stack.enter_context(haproxy_server.start(running.file("haproxy.cfg", text)))
-        return "127.0.0.1", port
+def behind_haproxy(running: Running) -> Address:
+    return haproxy(running, running.penstock)
 
-    return start
+
+def behind_haproxy_by_proxy_protocol(running: Running) -> Address:
+    return haproxy(running, running.penstock_for_haproxy, "--proxy-protocol")
+
+
+def haproxy(running: Running, behind: Address, *arguments: str) -> Address:
+    port = free_port()
+    bind = f"--bind={behind[0]}:{behind[1]}"
+    files = running.export("haproxy", f"--listen=127.0.0.1:{port}", bind, *arguments)
+    running.stack.enter_context(haproxy_server.start(files / "haproxy.cfg"))
+    return "127.0.0.1", port
 
 
 SERVERS = (
     Server("Penstock", lambda running: running.penstock),
     Server("Gunicorn", gunicorn, GUNICORN),
+    Server("nginx and Gunicorn", gunicorn_behind_nginx, NGINX_AND_GUNICORN),
     Server("uWSGI", uwsgi, UWSGI),
+    Server("nginx and uWSGI", uwsgi_behind_nginx, NGINX_AND_UWSGI),
     Server("Apache with mod_wsgi", mod_wsgi, MOD_WSGI),
-    Server("nginx, TCP", behind_nginx, NGINX),
+    Server("nginx", behind_nginx(), NGINX),
     Server("nginx, unix socket", behind_nginx_by_socket, NGINX),
+    Server("nginx with the files", behind_nginx("--files=proxy"), NGINX_WITH_FILES),
+    Server("nginx, uwsgi", behind_nginx_by_uwsgi, NGINX_BY_UWSGI),
     Server("Apache as proxy", behind_apache, APACHE_PROXY),
-    Server("HAProxy, PROXY 1", behind_haproxy("send-proxy")),
-    Server("HAProxy, PROXY 2", behind_haproxy("send-proxy-v2")),
+    Server("Apache, uwsgi", behind_apache_by_uwsgi, APACHE_BY_UWSGI),
+    Server("HAProxy", behind_haproxy, HAPROXY),
+    Server("HAProxy, PROXY protocol", behind_haproxy_by_proxy_protocol),
 )

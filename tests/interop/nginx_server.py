@@ -12,8 +12,6 @@ import pytest
 from apache_server import PATH
 from foreign_server import running
 
-PARAMETERS = Path("/etc/nginx/uwsgi_params")
-
 
 def skip_unless_installed() -> None:
     """Skips the test, with the reason, where there is no nginx."""
@@ -40,8 +38,6 @@ def prepared(site: Path) -> Iterator[list[str]]:
             "}",
         ]
         Path(place, "nginx.conf").write_text("\n".join(lines) + "\n")
-        if PARAMETERS.exists():
-            shutil.copy(PARAMETERS, place)
         yield [str(shutil.which("nginx", path=PATH)), "-e", "stderr", "-p", place, "-c", f"{place}/nginx.conf"]
 
 

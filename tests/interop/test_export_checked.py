@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import subprocess
 
@@ -12,7 +11,7 @@ import kubernetes_validate
 import nginx_server
 import pytest
 import yaml
-from exported import CHECKOUT, export
+from exported import export
 from foreign_server import SCRIPTS, free_port
 from interop_project import new_project
 
@@ -37,23 +36,6 @@ def exported(project, tmp_path):
         return tmp_path
 
     return make
-
-
-def commands_of_the_guides():
-    """Each line of the guides that exports something."""
-    for guide in sorted((CHECKOUT / "docs/guides").glob("*.md")):
-        for line in re.findall(r"(?m)^    penstock (export .*)$", guide.read_text()):
-            yield pytest.param(line.partition("#")[0].split(), id=f"{guide.stem}: {line}")
-
-
-@pytest.mark.parametrize("words", list(commands_of_the_guides()))
-def test_a_command_of_the_guides_works(project, tmp_path, words):
-    _, kind, *arguments = words
-    if "--write" in arguments:
-        place = arguments.index("--write")
-        del arguments[place : place + 2]
-    export(project, kind, *arguments, to=tmp_path, **PRODUCTION)
-    assert list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("files", ["penstock", "proxy"])

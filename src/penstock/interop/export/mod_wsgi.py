@@ -54,7 +54,7 @@ def export(deployment: Deployment) -> Exported:
     files = {f"{name}.conf": site(deployment), f"{name}.wsgi": script(deployment, deployment.target)}
     for url, target in deployment.config.mounts.items():
         files[script_of(deployment, url)] = script(deployment, target)
-    if any(guard["provider"] == "django" for guard in deployment.config.auth):
+    if asks_django(deployment):
         files[f"{name}-users.wsgi"] = users_script(deployment)
     return Exported(
         files,
@@ -172,7 +172,7 @@ def daemon_options(deployment: Deployment) -> Iterator[str]:
     yield "display-name=%{GROUP}"
     yield "lang=C.UTF-8 locale=C.UTF-8"
     yield f"listen-backlog={config.backlog}"
-    yield f"queue-timeout={math.ceil(config.queue_timeout)}"
+    yield from queue_timeout(deployment)
     yield f"request-timeout={math.ceil(config.timeout)}"
     if config.max_requests:
         yield f"maximum-requests={config.max_requests}"
@@ -185,6 +185,18 @@ def daemon_options(deployment: Deployment) -> Iterator[str]:
     if config.limit_memory:
         yield f"virtual-memory-limit={config.limit_memory}"
     yield f"graceful-timeout={math.ceil(config.graceful_timeout)}"
+
+
+def queue_timeout(deployment: Deployment) -> list[str]:
+    """The time is counted from the head of a request, also while Apache loads Django for its password."""
+    config = deployment.config
+    is_written = is_chosen(config, "queue_timeout") or not asks_django(deployment)
+    return [f"queue-timeout={math.ceil(config.queue_timeout)}"] if is_written else []
+
+
+def asks_django(deployment: Deployment) -> bool:
+    """Whether Apache's own processes load the project for its users."""
+    return any(guard["provider"] == "django" for guard in deployment.config.auth)
 
 
 def is_systems_python() -> bool:
@@ -344,6 +356,10 @@ def notes(deployment: Deployment) -> list[str]:
         told.append(f"workers: a fixed number there, so processes={deployment.workers[1]}")
     if config.timeout:
         told.append("timeout: when it has passed, mod_wsgi starts the whole process anew")
+    if asks_django(deployment):
+        told.append(
+            "queue_timeout: mod_wsgi counts the time in which Apache loads Django for passwords, so none is written"
+        )
     if deployment.secrets:
         told.append(f"secrets are not written: the settings must find {', '.join(deployment.secrets)} in a file")
     version = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -10,22 +10,26 @@ from penstock.interop.export.deployment import HASHED, Deployment, Exported, Fol
 # Below Penstock's own, so that nginx closes an idle connection first.
 IDLE_SHARE = 0.8
 
-UWSGI_PARAMETERS = (
-    ("QUERY_STRING", "$query_string"),
-    ("REQUEST_METHOD", "$request_method"),
-    ("CONTENT_TYPE", "$content_type"),
-    ("CONTENT_LENGTH", "$content_length"),
-    ("REQUEST_URI", "$request_uri"),
-    ("PATH_INFO", "$document_uri"),
-    ("SERVER_PROTOCOL", "$server_protocol"),
-    ("REQUEST_SCHEME", "$scheme"),
-    ("HTTPS", "$https if_not_empty"),
-    ("REMOTE_ADDR", "$remote_addr"),
-    ("REMOTE_PORT", "$remote_port"),
-    ("SERVER_NAME", "$server_name"),
-    ("SERVER_PORT", "$server_port"),
-    ("HTTP_HOST", "$http_host"),
-)
+# Not those of uwsgi_params: Debian's hand over a Host without the port, by which Django tells its own forms.
+UWSGI_PARAMETERS = {
+    "REQUEST_METHOD": "$request_method",
+    "REQUEST_URI": "$request_uri",
+    "REQUEST_SCHEME": "$scheme",
+    "PATH_INFO": "$document_uri",
+    "QUERY_STRING": "$query_string",
+    "CONTENT_TYPE": "$content_type",
+    "CONTENT_LENGTH": "$content_length",
+    "SERVER_PROTOCOL": "$server_protocol",
+    "SERVER_NAME": "$server_name",
+    "SERVER_PORT": "$server_port",
+    "REMOTE_ADDR": "$remote_addr",
+    "REMOTE_PORT": "$remote_port",
+    "HTTPS": "$https if_not_empty",
+    "HTTP_X_FORWARDED_FOR": "$proxy_add_x_forwarded_for",
+    "HTTP_X_FORWARDED_PROTO": "$scheme",
+    "HTTP_X_FORWARDED_HOST": '"" if_not_empty',
+    "HTTP_FORWARDED": '"" if_not_empty',
+}
 
 
 def export(deployment: Deployment) -> Exported:
@@ -79,6 +83,9 @@ def server(deployment: Deployment) -> Iterator[str]:
     yield f"server_name {' '.join(names)};" if names else "server_name _;  # no public host is named"
     yield ""
     yield f"client_max_body_size {max(1, config.max_body)};"  # 0 is no limit there
+    if speaks_uwsgi(deployment):
+        # PATH_INFO is nginx's own reading of the target, and keeps the slashes that way.
+        yield "merge_slashes off;"
     if deployment.wishes.files == "proxy":
         for folder in deployment.folders:
             yield from location(folder)
@@ -129,9 +136,9 @@ def http(deployment: Deployment) -> Iterator[str]:
 
 
 def uwsgi(deployment: Deployment) -> Iterator[str]:
-    """By the uwsgi protocol: what nginx's own uwsgi_params say, and the port in the Host, which Django compares."""
+    """By the uwsgi protocol. Fields of the client come along, so each that may be believed is set here."""
     yield f"uwsgi_pass {deployment.name};"
-    for name, value in UWSGI_PARAMETERS:
+    for name, value in UWSGI_PARAMETERS.items():
         yield f"uwsgi_param {name} {value};"
     yield f"uwsgi_read_timeout {patience(deployment)}s;"
 
