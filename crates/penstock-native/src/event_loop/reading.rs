@@ -6,9 +6,8 @@ use crate::large_bodies::LONGEST;
 use crate::scoreboard::Counter;
 use penstock_http::proxy_protocol::Proxied;
 use penstock_http::{proxy_protocol, Event, Refusal, RequestFraming};
-use rustix::io::{ioctl_fionread, Errno};
+use rustix::io::Errno;
 use rustix::net::{recv, RecvFlags};
-use std::time::Instant;
 
 /// Receives in a row from one connection, so that one fast uploader leaves time for others.
 const MOST_RECEIVES: usize = 16;
@@ -151,13 +150,8 @@ impl EventLoop {
         if !self.hub.large_bodies.take_news() || self.hungry.is_empty() {
             return false;
         }
-        // One at a time, or halves would keep the memory from each other; first the one of which most has arrived.
-        let arrived = |(id, _): &(u64, Instant)| {
-            let connection = self.slots[*id as u32 as usize].connection.as_ref().filter(|held| held.id == *id);
-            connection.and_then(|held| ioctl_fionread(&held.wire.socket).ok()).unwrap_or(0)
-        };
-        let fullest = (0..self.hungry.len()).max_by_key(|&index| arrived(&self.hungry[index]));
-        let Some((id, _)) = fullest.and_then(|index| self.hungry.remove(index)) else { return false };
+        // One at a time, or halves would keep the room from each other.
+        let Some((id, _)) = self.hungry.pop_front() else { return false };
         self.receive_hungry(id);
         true
     }
