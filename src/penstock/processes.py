@@ -182,6 +182,21 @@ def end_with_parent() -> None:
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, int(signal.SIGTERM), 0, 0, 0)
 
 
+def reap() -> list[tuple[int, int]]:
+    """The children that have ended: pid and status."""
+    ended = []
+    with suppress(ChildProcessError):
+        while (child := os.waitpid(-1, os.WNOHANG)) != (0, 0):
+            ended.append(child)
+    return ended
+
+
+def send_signal(pid: int, number: int) -> None:
+    """Signals a child, which may have ended just now."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
 def describe_status(status: int) -> str:
     """How a process ended, from what waitpid() says."""
     if os.WIFSIGNALED(status):

@@ -1,7 +1,5 @@
 """Does what state.py decides: forks, signals, waits, writes lines. Decides nothing itself."""
 
-import contextlib
-import gc
 import os
 import select
 import signal
@@ -19,116 +17,74 @@ from penstock.config import Config
 from penstock.errors import ConfigurationError, PenstockError, from_message
 from penstock.privileges import Identity, give_logs, identity_of
 from penstock.processes import (
-    INHERITED,
     SETTLED,
     Channel,
     Forked,
     Message,
-    become_subreaper,
     describe_status,
     forget_code,
-    give_back_memory,
     memory_of,
+    reap,
+    send_signal,
     signals_blocked,
 )
 from penstock.sockets import Listener, listen_all, refuse_open_uwsgi, unnamed
 from penstock.supervisor import state
+from penstock.supervisor.keeper import Decided, Keeper
 from penstock.supervisor.limits import limits_of
 from penstock.supervisor.load import Reading
-from penstock.supervisor.loop import Loop
-from penstock.supervisor.signals import SignalQueue
 from penstock.supervisor.stacks import Stacks
-from penstock.systemd import Notifier, Phase, take_passed_sockets
+from penstock.systemd import Phase
 
 if TYPE_CHECKING:
-    from penstock.admin.http import AdminServer
     from penstock.admin.statsd import Sender
     from penstock.companions.process import Companions
     from penstock.sites.child import Parent
-    from penstock.supervisor.upgrade import Heir, Successor
 
 # The least number of workers that there is room for, those that leave included: an unused slot costs no memory.
 SLOTS = 64
 
-# Seconds at a stop in which the workers accept who waits, before all others are refused. Whoever is not heard asks
-# again after one (RFC 6298 2.1).
-HELD_OFF = 0.5
-
 AS_ROOT = "serving as root: the application may do whatever root may; --user NAME serves as somebody else"
 
-# Hears of success (None), or the error as PenstockError.to_message gives it.
-Decided = Callable[[dict[str, str] | None], None]
 
-
-class Supervisor(Loop):
+class Supervisor(Keeper):
     """Holds the sockets, the molds and the workers of one `penstock serve`."""
 
     def __init__(
         self, config: Config, arguments: Mapping[str, Any], start: str, parent: "Parent | None" = None
     ) -> None:
-        super().__init__()
-        self.parent = parent  # when this is the supervisor of one of several sites
-        self.config = config
-        self.arguments = arguments
-        self.start = start
+        super().__init__(config, arguments, start)
+        self.parent = parent
         limits = limits_of(config)
         self.slots = max(SLOTS, 4 * limits.most_workers)
         self.state = state.State(limits, self.slots, lambda: os.urandom(1)[0] / 255)
         self.channels: dict[int, tuple[int, Channel]] = {}  # by descriptor: generation and our end
         self.molds: dict[int, int] = {}  # generation by pid
         self.senders: dict[int, Channel] = {}  # by generation: to the mold that lives
-        self.listeners: list[Listener] = []
-        self.admin_listeners: list[Listener] = []
         self.totals = Totals()
         self.control = ControlServer(self)
-        self.admin: AdminServer | None = None
         self.statsd: Sender | None = None
         self.companions: Companions | None = None
-        self.heir: Heir | None = None
-        self.is_heir = False
-        self.successor: Successor | None = None
-        self.has_handed_over = False
         self.waiting: dict[int, list[Decided]] = {}  # by generation: who wants to know what comes of its trial
-        self.started = time.monotonic()
-        self.owner = os.getpid()
-        self.passed = take_passed_sockets(os.environ, self.owner)
-        self.notifier = Notifier(os.environ, self.owner)
         self.identity: Identity | None = None  # whom molds and workers become
         self.setback = ""  # what kept the last reload from serving
         self.error: PenstockError | None = None
-        self.is_finished = False
 
-    def run(self) -> int:
+    def serve(self) -> int:
         """Serves until it is told to stop. Raises PenstockError when the first generation cannot start."""
-        try:
-            if INHERITED in os.environ:
-                from penstock.supervisor.upgrade import Heir  # noqa: PLC0415
-
-                self.heir = Heir(os.environ.pop(INHERITED))
-                self.is_heir = True
-                self.notifier.is_heard = False
-            self.identity = identity_of(self.config)
-            if self.config.umask:
-                os.umask(int(self.config.umask, 8))
-            if self.parent:
-                self.listeners = self.parent.listeners
-            else:
-                self.listeners = self.heir.listeners if self.heir else self.listen()
-            try:
-                inherited = self.heir.admin_listeners if self.heir else []
-                addresses = [] if inherited or self.parent else self.config.admin_bind
-                self.admin_listeners = inherited + listen_all(addresses, self.config.backlog, self.passed)
-                self.supervise()
-            finally:
-                self.clean_up()
-            if self.error and self.parent:
-                return self.error.exit_code  # the parent says why
-            if self.error:
-                raise self.error
-        except PenstockError as error:
-            if self.heir:
-                self.heir.give_up(error)
-            raise
+        self.identity = identity_of(self.config)
+        if self.config.umask:
+            os.umask(int(self.config.umask, 8))
+        if self.parent:
+            self.listeners = self.parent.listeners
+        else:
+            self.listeners = self.heir.listeners if self.heir else self.listen()
+        self.listen_for_admin()
+        self.supervise()
+        if self.error and self.parent:
+            return self.error.exit_code  # the parent says why
+        if self.error:
+            raise self.error
         return 0
 
     def listen(self) -> list[Listener]:
@@ -148,10 +104,7 @@ class Supervisor(Loop):
 
     def supervise(self) -> None:
         """The loop: wait, collect what happened, decide, act."""
-        become_subreaper()
-        # What reading the command line has left behind is a megabyte, and each process from here on would have it.
-        gc.collect()
-        give_back_memory()
+        self.prepare()
         self.call_at(time.monotonic() + SETTLED, forget_code)
         self.scoreboard = Scoreboard(self.slots, self.threads)
         # Held open by the supervisor alone: when it ends, however it ends, the kernel tells the workers.
@@ -160,8 +113,6 @@ class Supervisor(Loop):
             os.fchown(self.lifeline, self.identity.uid, self.identity.gid)  # workers open it anew
         self.give_logs()
         self.stacks = Stacks(self)
-        self.signals = SignalQueue()
-        self.poll.register(self.signals, select.POLLIN)
         if self.config.reload:
             self.start_watcher()
         if self.parent:
@@ -174,7 +125,7 @@ class Supervisor(Loop):
             ready = self.wait_until(self.state.next_time())
             numbers = self.signals.read()
             # Reaped first, and told of last: what a process said before it ended is heard before its end is.
-            ended = self.reap() if signal.SIGCHLD in numbers else []
+            ended = reap() if signal.SIGCHLD in numbers else []
             for fd in list(self.channels) if ended else [fd for fd, _ in ready if fd in self.channels]:
                 self.listen_to(fd)
             # Before the ends: a TERM for the whole process group is why the mold ends as well.
@@ -194,9 +145,8 @@ class Supervisor(Loop):
         self.signals.close()
 
     def be_found(self) -> None:
-        """Writes the pid file, opens the control socket, starts what tells of us; an heir, when it takes over."""
-        self.write_pid()
-        self.control.open()
+        """Also starts what tells of us."""
+        super().be_found()
         if self.admin_listeners:
             from penstock.admin.http import AdminServer  # noqa: PLC0415 (off by default)
 
@@ -256,15 +206,6 @@ class Supervisor(Loop):
         return capacity.THREADS if self.config.threads == "auto" else int(self.config.threads)
 
     # -- events
-
-    @staticmethod
-    def reap() -> list[tuple[int, int]]:
-        """The children that have ended: pid and status."""
-        ended = []
-        with contextlib.suppress(ChildProcessError):
-            while (child := os.waitpid(-1, os.WNOHANG)) != (0, 0):
-                ended.append(child)
-        return ended
 
     def tell_end(self, pid: int, ending: str) -> list[state.Action]:
         """A process of ours has ended: a mold, a worker, or an orphan that nobody asks for."""
@@ -343,21 +284,6 @@ class Supervisor(Loop):
                 "one of several sites cannot be upgraded alone", "`penstock upgrade` without a name is for all of them"
             )
         start_successor(self, on_decided, self.state.is_stopping)
-
-    def hand_over(self) -> None:
-        """The new supervisor serves: this one leaves."""
-        self.has_handed_over = True
-        self.control.close()
-        if self.admin:
-            self.admin.close()
-        self.stop()
-
-    def be_heard(self) -> None:
-        """The old supervisor has named this one to the service manager."""
-        if self.notifier.address:
-            self.notifier.is_heard = True
-            self.notify()
-            self.notifier.feed_watchdog(self.call_at)
 
     def start_trial(self, actions: list[state.Action], on_decided: Decided) -> None:
         """Keeps who waits for the trial that begins; it may be decided at once."""
@@ -439,9 +365,7 @@ class Supervisor(Loop):
                     if not error and self.companions:
                         self.companions.serve(generation, self.state.previous)
                     if not error and self.heir:
-                        self.be_found()
-                        self.heir.take_over(self)
-                        self.heir = None
+                        self.take_over(self.heir)
                 case state.Look(with_memory):
                     self.act(self.state.observe(self.read_workers(with_memory), time.monotonic()))
                 case state.Finish(error):
@@ -456,19 +380,6 @@ class Supervisor(Loop):
             self.companions = Companions(self)
             self.state.has_companions = True
         self.companions.hear(generation, part)
-
-    def hold_off(self) -> None:
-        """Lets no connection come about any more, unless somebody else accepts it."""
-        ours = [] if self.has_handed_over else [listener for listener in self.listeners if listener.is_ours]
-        for listener in ours:
-            with contextlib.suppress(OSError):  # without it, who comes now is reset when we have left
-                listener.hold_off()
-
-        def refuse() -> None:
-            for listener in ours:
-                listener.refuse()
-
-        self.call_at(time.monotonic() + HELD_OFF, refuse)
 
     def read_workers(self, with_memory: bool) -> dict[int, Reading]:
         """The counters of the workers that take requests, by number."""
@@ -489,14 +400,10 @@ class Supervisor(Loop):
 
     def leave_behind(self) -> None:
         """In a process forked from here: gives up what is the supervisor's alone."""
-        self.signals.close()
+        super().leave_behind()
         os.close(self.life)
         for _, channel in self.channels.values():
             channel.close()
-        for source, _ in self.watched.values():
-            source.close()
-        if self.heir:
-            self.heir.channel.close()
 
     def start_mold(self, generation: int, preload: bool) -> None:
         """Forks a mold, which leaves these frames by way of Forked."""
@@ -571,31 +478,6 @@ class Supervisor(Loop):
         if self.identity:
             give_logs(self.identity, self.config.error_log, self.config.access_log)
 
-    def write_pid(self) -> None:
-        """Keeps our pid in a file while we run, in the place of one that was left; says so when it cannot."""
-        path = self.config.pid_file
-        if path and not self.parent:
-            try:
-                with open(path, "w") as file:
-                    file.write(f"{os.getpid()}\n")
-            except OSError as error:
-                log.warning(f"pid_file {path} cannot be written: {error.strerror}")
-
-    def clean_up(self) -> None:
-        """Removes what we made, unless another supervisor has it now; a forked child leaves it alone."""
-        if os.getpid() != self.owner:
-            return
-        self.control.close()
-        if self.successor:  # nobody wants it any more
-            send_signal(self.successor.pid, signal.SIGTERM)
-        if self.config.pid_file and capacity.read_text(self.config.pid_file) == f"{self.owner}\n":
-            os.unlink(self.config.pid_file)
-        if not self.has_handed_over and not self.heir:
-            for listener in (*self.listeners, *self.admin_listeners):
-                if listener.path:
-                    with contextlib.suppress(OSError):
-                        os.unlink(listener.path)
-
 
 def has_terminal() -> bool:
     """Whether a terminal controls this process: it sends WINCH whenever its window changes."""
@@ -604,9 +486,3 @@ def has_terminal() -> bool:
     except OSError:
         return False
     return True
-
-
-def send_signal(pid: int, number: int) -> None:
-    """Signals a child, which may have ended just now."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)

@@ -22,8 +22,7 @@ from penstock.supervisor.state import sentence, unexpected
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from penstock.sites.process import Sites
-    from penstock.supervisor.process import Decided, Supervisor
+    from penstock.supervisor.keeper import Decided, Keeper
 
 
 def pack(listener: Listener) -> list[int | str | bool]:
@@ -37,7 +36,7 @@ def unpack(fd: int, *others: Any) -> Listener:
 
 
 def start_successor(
-    supervisor: "Supervisor | Sites",
+    supervisor: "Keeper",
     on_decided: "Decided",
     is_stopping: bool,
     more: "Mapping[str, Any] | None" = None,
@@ -60,7 +59,7 @@ class Successor:
 
     def __init__(
         self,
-        supervisor: "Supervisor | Sites",
+        supervisor: "Keeper",
         on_decided: "Decided",
         more: "Mapping[str, Any]",
         fds: "Sequence[int]",
@@ -127,7 +126,7 @@ class Heir:
         self.message = message  # with what only the parent of several sites says
         self.inboxes = [adopt(fd) for fd in message.get("inboxes", ())]
 
-    def take_over(self, supervisor: "Supervisor | Sites") -> None:
+    def take_over(self, supervisor: "Keeper") -> None:
         """A worker is ready: the old one may go. It closes the channel once it has named us to the service manager."""
         self.channel.send({"event": "ready"})
 
