@@ -101,23 +101,23 @@ class Sites(Keeper):
         while not self.is_finished:
             ready = self.wait_until(self.state.next_time())
             numbers = self.signals.read()
-            # As in Supervisor: what a process said before it ended is heard before its end is.
+            # As in Supervisor: what a process said before it ended is heard before its end is, and a TERM for all too.
             ended = reap() if signal.SIGCHLD in numbers else []
             self.call_back(ready)
-            for pid, status in ended:
-                self.tell_end(pid, describe_status(status))
             for number in numbers:
                 try:
                     self.tell_signal(number)
                 except PenstockError as error:
                     log.warning(f"{signal.Signals(number).name} changes nothing: {error.message}")
+            for pid, status in ended:
+                self.tell_end(pid, describe_status(status))
             self.act(self.state.tick(time.monotonic()))
             if self.heir and not self.front.pid and self.state.have_come_up(self.to_come_up) and not self.is_stopping:
                 self.front.start()
         self.signals.close()
 
     def be_found(self) -> None:
-        """Also starts the admin server."""
+        """As every keeper, and by the admin server."""
         super().be_found()
         if self.admin_listeners:
             from penstock.sites.admin import SitesAdminServer  # noqa: PLC0415 (off by default)
@@ -299,12 +299,14 @@ class Sites(Keeper):
 
     def reload(self, reloads: bool) -> None:
         """Reads the configuration anew; with `reloads` every site loads its code anew too."""
+        self.refuse_to_begin()
         log.info("reloading: the configuration" + (" and every site" if reloads else ""))
         self.reconfigure(reloads)
 
     def start_site(self, name: str, on_decided: Decided) -> None:
         """Starts a site that rests, failed or was stopped; `on_decided` hears what came of it."""
         self.find(name)
+        self.refuse_to_begin()
         if self.state.sites[name].state == "up":
             on_decided(None)
             return
@@ -353,6 +355,11 @@ class Sites(Keeper):
                 with contextlib.suppress(PenstockError):  # its user has gone: said when the site is started
                     give_logs_anew(handle.config)
                 send_signal(handle.pid, signal.SIGUSR1)
+
+    def refuse_to_begin(self) -> None:
+        """PenstockError when everything ends: what would begin now would never be told to."""
+        if self.is_stopping:
+            raise PenstockError("the supervisor is stopping")
 
     def find(self, name: str) -> SiteHandle:
         """The site of that name. Raises UsageError."""

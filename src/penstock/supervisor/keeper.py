@@ -99,7 +99,7 @@ class Keeper(Loop, ABC):
         self.admin_listeners = inherited + listen_all(addresses, self.config.backlog, self.passed)
 
     def prepare(self) -> None:
-        """Becomes the parent of orphans, gives back what it has done with, and hears signals from now on."""
+        """Becomes the parent of orphans, gives back memory that is free by now, and hears signals from here on."""
         become_subreaper()
         # What reading the command line has left behind is a megabyte, and each process from here on would have it.
         gc.collect()

@@ -145,7 +145,7 @@ class Supervisor(Keeper):
         self.signals.close()
 
     def be_found(self) -> None:
-        """Also starts what tells of us."""
+        """As every keeper, and by what tells of us: the admin server, StatsD."""
         super().be_found()
         if self.admin_listeners:
             from penstock.admin.http import AdminServer  # noqa: PLC0415 (off by default)
