@@ -52,6 +52,9 @@ def test_a_response_that_is_on_its_way_is_finished(start):
         engine.begin_stop_and_see()
         held.release()
         assert [client.chunk() for _ in range(3)] == [b"one ", b"two", b""]
+        # It had been told that the connection stays.
+        response = client.ask("/one")
+        assert (response.status, response["Connection"]) == (200, "close")
         assert client.rest() == b""
     engine.wait_for_clean_end()
 

@@ -1,4 +1,5 @@
 //! Responses leave as fast as their clients read; large ones wait in files.
+use super::timing::IDLE_GRACE;
 use super::{EventLoop, Verdict};
 use crate::connection::{Connection, Phase};
 use crate::output::Flushed;
@@ -36,7 +37,7 @@ impl EventLoop {
 
     /// A response has left.
     pub(super) fn begin_next(&mut self, mut connection: Box<Connection>) {
-        if connection.close || self.is_stopping {
+        if connection.close {
             // RFC 9112 9.6: where bytes wait unread, closing makes the kernel send a reset, which can overtake our
             // answer. Most clients have closed when we look, or do it now.
             let _ = shutdown(&connection.wire.socket, Shutdown::Write);
@@ -50,6 +51,11 @@ impl EventLoop {
         connection.phase = Phase::Head;
         connection.began = self.now;
         connection.deadline = self.now + self.hub.settings.keep_alive_timeout;
+        if self.is_stopping {
+            // Its client was told before the stop that the connection stays: the next request may be on its way.
+            connection.close = true;
+            connection.deadline = self.now + IDLE_GRACE;
+        }
         if !connection.input.is_empty() {
             // The client did not wait for the answer before it sent the next request.
             match self.feed(&mut connection, &[]) {
@@ -58,6 +64,10 @@ impl EventLoop {
                 Verdict::Refused(refusal) => return self.refuse(connection, refusal),
                 Verdict::Elsewhere(place) => return self.hand_over(connection, place),
             }
+        }
+        if self.is_stopping && connection.is_idle() {
+            let Some(kept) = self.hand_back(connection) else { return };
+            connection = kept;
         }
         if connection.readable {
             self.receive(connection);

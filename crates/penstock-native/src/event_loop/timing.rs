@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// A connection that was opened or used so shortly before a stop may have a request on its way to us: it is awaited
 /// for the rest of this time, and answered with `Connection: close`.
-const IDLE_GRACE: Duration = Duration::from_secs(2);
+pub(super) const IDLE_GRACE: Duration = Duration::from_secs(2);
 
 /// The client pauses for too long, or sends too slowly.
 const TOO_SLOW: Refusal = Refusal { status: 408, reason: "the request came too slowly" };
@@ -38,6 +38,11 @@ impl EventLoop {
         self.accept_again = None;
         for index in 0..self.slots.len() as u32 {
             let Some(mut connection) = self.take(index) else { continue };
+            if connection.phase == Phase::Sending {
+                // What its client was told about the connection stands: see begin_next().
+                self.put_back(connection);
+                continue;
+            }
             connection.close = true;
             if connection.is_idle() {
                 // One last look: a request that has arrived is answered.
