@@ -53,7 +53,7 @@ def serve(tmp_path, launch) -> Callable[..., RunningPenstock]:
         tmp_path.joinpath("hello.py").write_text(source or hello("one"))
         server = launch("hello", "--bind", "127.0.0.1:0", "--workers", str(workers), *arguments, **options)
         server.find_port()
-        server.pids = [server.wait_for_worker(number + 1) for number in range(workers)]
+        server.pids = server.wait_for_workers(*range(1, workers + 1))
         return server
 
     return begin

@@ -71,6 +71,14 @@ class RunningPenstock:
         """Waits until a worker is ready; returns its pid."""
         return int(self.wait_for(rf"worker {number} \(pid (\d+)\) is ready")[1])
 
+    def wait_for_workers(self, *numbers):
+        """Waits until all these workers are ready, in whatever order; returns their pids in that of the numbers."""
+        pids = {}
+        while not pids.keys() >= set(numbers):
+            ready = self.wait_for(r"worker (\d+) \(pid (\d+)\) is ready")
+            pids[int(ready[1])] = int(ready[2])
+        return [pids[number] for number in numbers]
+
     def wait_until_left(self, *pids):
         """Waits until all these workers have left, in whatever order."""
         left = set()

@@ -102,7 +102,7 @@ def test_a_rollback_without_a_previous_generation_is_an_error(serve):
 def test_scale_changes_the_number_of_workers(serve):
     server = serve()
     assert server.command("scale", "3") == ("", "", 0)
-    pids = [server.wait_for_worker(2), server.wait_for_worker(3)]
+    pids = server.wait_for_workers(2, 3)
     assert server.command("scale", "1") == ("", "", 0)
     server.wait_until_left(*pids)
     assert status(server)["restarts"]["scale"] == 2
