@@ -36,6 +36,15 @@ def test_an_assignment_after_the_import_wins(settings):
     assert place_of(module, "DEBUG") == "checked_settings/production.py:2"
 
 
+def test_settings_that_import_each_other_are_read_once(settings):
+    module = settings(
+        local="from .production import *\nDEBUG = False\n", production="DEBUG = True\nNAME = 1\nfrom .local import *\n"
+    )
+    assert place_of(module, "DEBUG") == "checked_settings/local.py:2"
+    assert place_of(module, "NAME") == "checked_settings/production.py:2"
+    assert place_of(module, "HOST") == "HOST"
+
+
 def test_what_is_written_nowhere_has_its_name_for_a_place(settings):
     assert place_of(settings(production=""), "DEBUG") == "DEBUG"
     assert place_of("no.such.module", "DEBUG") == "DEBUG"

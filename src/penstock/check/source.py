@@ -3,7 +3,7 @@
 import ast
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from penstock.app import shorten
@@ -32,10 +32,13 @@ def place_of(module: str, name: str) -> str:
     return found.place if found else name
 
 
-def find_assignment(module: str, name: str) -> Assignment | None:
-    """The last assignment of a setting in its module, or in one that the module imports everything from."""
+def find_assignment(module: str, name: str, above: Collection[str] = ()) -> Assignment | None:
+    """The last assignment of a setting in its module, or in one that the module imports everything from.
+
+    `above` are the modules that lead here: local_settings.py may import all that imports it.
+    """
     path = getattr(sys.modules.get(module), "__file__", None)
-    if not path:
+    if not path or module in above:
         return None
     try:
         with open(path, "rb") as file:
@@ -44,7 +47,7 @@ def find_assignment(module: str, name: str) -> Assignment | None:
         return None
     for node in sorted(statements(tree), key=lambda node: node.lineno, reverse=True):
         if isinstance(node, ast.ImportFrom):
-            found = find_assignment(imported(node, module), name)
+            found = find_assignment(imported(node, module), name, {*above, module})
             if found:
                 return found
         elif node.value and name in targets(node):
