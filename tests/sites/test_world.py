@@ -13,6 +13,7 @@ from penstock.config import load
 from penstock.errors import ConfigurationError
 from penstock.privileges import Identity
 from penstock.sites.world import start_in_world, variables, world_of
+from penstock.supervisor.signals import REQUESTS
 
 REPORT = """\
 import json, os, resource, signal, sys
@@ -20,9 +21,17 @@ json.dump({
     "cwd": os.getcwd(), "umask": os.umask(0), "session": os.getsid(0), "environment": dict(os.environ),
     "fds": sorted(int(name) for name in os.listdir("/proc/self/fd")), "stdin": os.readlink("/proc/self/fd/0"),
     "files": resource.getrlimit(resource.RLIMIT_NOFILE), "nice": os.nice(0), "executable": sys.executable,
-    "blocked": len(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
+    "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
     "handlers": [signal.getsignal(n) is signal.SIG_DFL for n in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)],
 }, os.fdopen(int(sys.argv[1]), "w"))
+"""
+
+# Hears USR1 before it listens, and looks afterwards what there was.
+ROTATED = """\
+import json, os, signal, sys
+os.kill(os.getpid(), signal.SIGUSR1)
+from penstock.supervisor.signals import SignalQueue
+json.dump(SignalQueue().read(), os.fdopen(int(sys.argv[1]), "w"))
 """
 
 
@@ -71,12 +80,22 @@ def test_a_site_inherits_only_the_descriptors_that_it_is_given(world):
 
 
 def test_a_site_begins_without_the_handlers_and_the_mask_of_its_parent(world):
+    """Only those wait that would end it before it hears them."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         seen = report(world())
     finally:
         signal.signal(signal.SIGHUP, before)
-    assert (seen["blocked"], seen["handlers"]) == (0, [True, True, True])
+    assert (seen["blocked"], seen["handlers"]) == (sorted(REQUESTS), [True, True, True])
+
+
+def test_a_log_that_is_rotated_does_not_end_a_site_that_has_just_been_started(world):
+    reader, writer = os.pipe()
+    pid = start_in_world(world(), ["-c", ROTATED, str(writer)], [writer])
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        assert json.load(pipe) == [signal.SIGUSR1]
+    assert os.waitpid(pid, 0) == (pid, 0)
 
 
 def test_a_directory_that_is_not_there_is_named(world, tmp_path):

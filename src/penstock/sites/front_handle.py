@@ -77,6 +77,8 @@ class FrontHandle:
             pid = os.fork()
             if not pid:
                 parent.leave_behind()
+                # Before signals are let in: logs may be rotated now, and nobody else hears it here yet.
+                signal.signal(signal.SIGUSR1, lambda *_: log.journal.reopen())
                 ours.close()
                 raise Forked(
                     FrontProcess(

@@ -20,6 +20,7 @@ from penstock.privileges import Identity, become, give_logs, identity_of
 from penstock.process_limits import ProcessLimits, process_limits_of
 from penstock.processes import INHERITED, signals_blocked
 from penstock.settings import BY_NAME
+from penstock.supervisor.signals import REQUESTS
 
 # What every site gets of our variables: where programs and certificates are, how people write and count time here,
 # what is said of all sites (PENSTOCK_…). All else could be a secret, or another site's: DJANGO_SETTINGS_MODULE is.
@@ -189,12 +190,15 @@ def enter(world: World, pass_fds: Sequence[int]) -> None:
 
 
 def forget_signals() -> None:
-    """Gives up the parent's handlers and its wakeup pipe, and lets signals in again."""
+    """Gives up the parent's handlers and its wakeup pipe, and lets signals in again.
+
+    Those that would end a process that has no handlers yet wait for them: see SignalQueue.
+    """
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         with contextlib.suppress(OSError):  # the C library keeps some for itself
             signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signal.pthread_sigmask(signal.SIG_SETMASK, REQUESTS)
 
 
 def refuse_unreadable(world: World) -> None:

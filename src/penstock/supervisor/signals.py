@@ -18,6 +18,9 @@ HEARD = (
     signal.SIGWINCH,
 )
 
+# Those that ask for something else than the end: a log that is rotated must not end who has just been started.
+REQUESTS = frozenset(HEARD) - {signal.SIGCHLD, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM}
+
 
 class SignalQueue:
     """Collects the numbers of the signals that arrive, in order."""
@@ -30,6 +33,7 @@ class SignalQueue:
         signal.set_wakeup_fd(self.writer, warn_on_full_buffer=False)
         for number in HEARD:
             signal.signal(number, do_nothing)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, REQUESTS)  # sites/world.py holds them back until now
 
     def fileno(self) -> int:
         """Readable when a signal has arrived."""
