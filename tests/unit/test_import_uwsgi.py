@@ -97,3 +97,15 @@ def test_a_route_that_keeps_somebody_out_is_not_opened_without_a_word(capsys, tm
 def test_a_strict_file_is_told_that_uwsgi_refuses_its_slip_too(capsys, tmp_path):
     imported = import_text(capsys, tmp_path, "u.json", json.dumps({"uwsgi": {"strict": True, "procesess": 3}}))
     assert "uWSGI refuses it, too" in imported.notes['"procesess": 3']
+
+
+def test_files_of_the_same_name_stay_sites_of_their_own(capsys, tmp_path):
+    paths = []
+    for name in ("blog", "shop"):
+        tmp_path.joinpath(name).mkdir()
+        tmp_path.joinpath(name, "uwsgi.ini").write_text(f"[uwsgi]\nmodule = {name}.wsgi\n")
+        paths.append(str(tmp_path / name / "uwsgi.ini"))
+    assert main(["import", *paths, "--output", str(tmp_path / "penstock.toml")]) == 0
+    text = tmp_path.joinpath("penstock.toml").read_text()
+    assert "[sites.uwsgi]\n" in text and "[sites.shop-uwsgi]\n" in text
+    assert 'app = "blog.wsgi"' in text and 'app = "shop.wsgi"' in text

@@ -216,13 +216,22 @@ def import_files(paths: list[str], draft: Draft, read_text: Callable[[str], str]
     """Imports each file as a site. Raises ConfigurationError with line and column."""
     for path in paths:
         stem = os.path.splitext(os.path.basename(path))[0]
-        name = "site" if len(paths) == 1 else re.sub(r"[^A-Za-z0-9]+", "-", stem).strip("-") or "site"
+        known = {site.name for site in draft.sites}
+        name = "site" if len(paths) == 1 else name_of(path, known)
         site = draft.site(name)
         if len(paths) > 1:
             site.hosts = [stem] if "." in stem else []
             draft.note(f"hosts of [sites.{name}]: uWSGI does not know them. Say which host names it answers.")
         logic = Logic(draft, read_text)
         import_site(logic.options(path), logic.placeholders, os.path.dirname(path), draft, site)
+
+
+def name_of(path: str, known: set[str]) -> str:
+    """A site's name: that of its file, with the directory's in front of it where another site has it already."""
+    words = path.removesuffix(os.path.splitext(path)[1]).split(os.sep)
+    names = [re.sub(r"[^A-Za-z0-9]+", "-", "-".join(words[-count:])).strip("-") for count in range(1, len(words) + 1)]
+    names += [f"site-{number}" for number in range(len(known) + 1)]
+    return next(name for name in names if name and name not in known)
 
 
 def import_site(options: list[Option], placeholders: set[str], directory: str, draft: Draft, site: Site) -> None:
