@@ -7,7 +7,17 @@ from penstock.cli import main
 from penstock.config import load
 from penstock.errors import PenstockError, UsageError
 from penstock.interop.export import apache, docker, files, gunicorn, haproxy, mod_wsgi, nginx, systemd, uwsgi
-from penstock.interop.export.deployment import Deployment, Folder, Wishes, is_guarded, refuse_odd_names, serve_words
+from penstock.interop.export.deployment import (
+    Deployment,
+    Folder,
+    Wishes,
+    gather,
+    is_guarded,
+    public_paths,
+    refuse_odd_names,
+    refuse_odd_urls,
+    serve_words,
+)
 from penstock.interop.export.flags import KINDS
 from penstock.interop.export.sites import own_address
 
@@ -126,10 +136,22 @@ def test_options_that_say_nothing_are_wrong_usage(plain_site, words, capsys):
     assert "hint: " in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ['/srv/a"b', "/srv/a\nb", "/srv/$HOME", "/srv/a;b", "/srv/{a}"])
+@pytest.mark.parametrize("name", ['/srv/a"b', "/srv/a\nb", "/srv/$HOME", "/srv/a;b", "/srv/{a}", "/srv/a\udcff"])
 def test_a_directory_that_means_something_else_elsewhere_is_refused(name):
     with pytest.raises(PenstockError):
         refuse_odd_names([name])
+
+
+@pytest.mark.parametrize("url", ["/my files/", "/a*", "/a[1]", '/a"', "/a{b}", "/a//b/", "/a;b", "/$x"])
+def test_a_path_that_means_something_else_elsewhere_is_refused(url):
+    refuse_odd_urls(["/", "/a-b_c.d~/", "/ä/@+,"])
+    with pytest.raises(PenstockError):
+        refuse_odd_urls([url])
+
+
+def test_a_log_file_that_means_something_else_elsewhere_is_refused(plain_site, capsys):
+    assert main(["export", "mod_wsgi", "shop:application", '--access-log=a" piped']) == 1
+    assert "means something else in other programs' files" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -180,6 +202,22 @@ def test_gunicorn_is_not_told_secrets(deploy):
     assert "secrets are not written: set SECRET_KEY where Gunicorn is started" in exported.notes
 
 
+def test_variables_are_the_same_in_files_of_python(deploy):
+    deployment = deploy()._replace(variables={"GREETING": "😀 ä \"'\\"})
+    conf: dict[str, list[str]] = {}
+    exec(gunicorn.export(deployment).files["gunicorn.conf.py"], conf)
+    assert conf["raw_env"] == ["GREETING=😀 ä \"'\\"]
+    assert 'os.environ["GREETING"] = "😀 ä \\"\'\\\\"\n' in mod_wsgi.export(deployment).files["shop.wsgi"]
+
+
+def test_a_variable_that_is_no_text_is_not_written(plain_site, configure):
+    plain_site.joinpath("manage.py").touch()
+    config = configure(app="shop", environment=["GREETING=a\udcff"])
+    deployment = gather(config, {}, Wishes())
+    assert "GREETING" not in deployment.variables
+    assert deployment.notes[0].startswith("GREETING is not written")
+
+
 def test_the_site_of_mod_wsgi_asks_djangos_users(deploy):
     rule = {"path": "/media", "groups": ["staff", "board"], "users": ["ann"], "require": "any"}
     exported = mod_wsgi.export(deploy(auth=[rule]))
@@ -192,6 +230,57 @@ def test_the_site_of_mod_wsgi_asks_djangos_users(deploy):
     assert site.index("<Location ") < site.index("<LocationMatch"), "what denies dotfiles must come last"
     for name in ("shop.wsgi", "shop-users.wsgi"):
         compile(exported.files[name], name, "exec")
+
+
+@pytest.fixture
+def site_below_a_path(plain_site, own_process):
+    """One of several sites, which answers below /shop; makes what there is to export of it."""
+
+    def make(guard: str) -> Deployment:
+        plain_site.joinpath("penstock.toml").write_text(
+            f"""[sites.shop]\npath = "/shop"\napp = "shop"\n[[sites.shop.auth]]\npath = "{guard}"\n"""
+            """provider = "htpasswd:users"\n[sites.shop.static]\n"/files/" = "files"\n[sites.other]\n"""
+        )
+        return gather(load({"site": "shop"}, {}, str(plain_site)), {}, Wishes())
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("guard", "places"),
+    [
+        ("/", ["/shop"]),
+        ("/reports", ["/shop/reports"]),
+        ("/shop", ["/shop/shop", "/shop"]),
+        ("/shop/reports", ["/shop/shop/reports", "/shop/reports"]),
+        ("/shopping", ["/shop/shopping"]),
+    ],
+)
+def test_a_guard_of_a_site_below_a_path_holds_there(site_below_a_path, guard, places):
+    deployment = site_below_a_path(guard)
+    assert public_paths(guard, deployment.config) == places
+    site = mod_wsgi.export(deployment).files["shop.conf"]
+    assert set(re.findall('<Location "(.*)">', site)) == set(places)
+    assert 'Alias "/shop/files/" ' in site
+
+
+@pytest.mark.parametrize("guard", ["/files/secret", "/shop/files", "/"])
+def test_uwsgi_serves_no_guarded_file_of_a_site_below_a_path(site_below_a_path, guard):
+    assert "static-map" not in uwsgi.export(site_below_a_path(guard)).files["shop.uwsgi.ini"]
+    assert "static-map = /shop/files=" in uwsgi.export(site_below_a_path("/reports")).files["shop.uwsgi.ini"]
+
+
+@pytest.mark.parametrize("path", ["/static/.env", "//static/.env", "/static/a/.env", "/static//.env", "//a.b//.env"])
+def test_apache_shows_no_dotfile_however_its_slashes_are_written(deploy, path):
+    deployment = deploy()._replace(folders=[PUBLIC, Folder("/a.b/", "/srv/b")])
+    pattern = re.search('<LocationMatch "(.*)">', mod_wsgi.export(deployment).files["shop.conf"])[1]
+    assert re.search(pattern, path)
+    assert not re.search(pattern, path.replace(".env", "env"))
+    assert not re.search(pattern, path.replace("a.b", "acb").replace("static", "acb"))
+
+
+def test_a_name_that_apache_would_take_apart_is_quoted():
+    assert mod_wsgi.quoted(["ann", "a b", 'a"b', "a'b"]) == ["ann", '"a b"', '"a\\"b"', '"a\'b"']
 
 
 def test_the_longest_guarded_path_comes_last_in_apache(deploy):
@@ -314,6 +403,11 @@ def test_a_unit_waits_longer_than_requests_may_take(deploy):
     assert "ListenStream=127.0.0.1:8000" in exported.files["shop.socket"]
 
 
+def test_a_directory_with_a_space_stays_one_in_a_unit(deploy):
+    service = systemd.export(deploy(access_log="/srv/my logs/access")).files["shop.service"]
+    assert 'ReadWritePaths="-/srv/my logs"\n' in service
+
+
 @pytest.mark.parametrize(
     ("word", "expected"),
     [
@@ -339,7 +433,7 @@ def test_an_image_gets_no_secret_and_no_state(deploy, tmp_path):
     tmp_path.joinpath("requirements.txt").write_text("Django\n")
     deployment = deploy()._replace(data=[str(tmp_path / "var"), str(tmp_path / "var/media")])
     exported = docker.export(deployment)
-    assert {".env", "var"} <= set(exported.files[".dockerignore"].splitlines())
+    assert {"**/.env", "**/.env.*", "var"} <= set(exported.files[".dockerignore"].splitlines())
     assert "var/media" not in exported.files[".dockerignore"]
     text = exported.files["Dockerfile"]
     assert "COPY requirements.txt ." in text
@@ -365,6 +459,24 @@ def test_only_what_no_file_says_becomes_an_argument(configure, plain_site):
     )
     words = list(serve_words(config, find(config, {}).directory))
     assert words == ["--environment=A=b", "--no-refresh", "--workers=2", "--timeout=5s", "--static=/files/=files"]
+
+
+def test_a_url_that_looks_like_the_project_s_directory_stays_a_url(configure):
+    settings = {
+        "app": "/app/live.wsgi",
+        "health_path": "/app/healthz",
+        "static": ["/app/=/app/files", "/other/=/srv/app/files"],
+        "mounts": ["/app/blog=blog:app"],
+        "bind": ["unix:/app/run/web.sock"],
+        "error_log": "/srv/app/error.log",
+        "auth": [{"path": "/app/reports", "provider": "htpasswd:/app/users"}],
+    }
+    words = list(serve_words(configure(**settings), "/app"))
+    assert {"live.wsgi", "--bind=unix:run/web.sock", "--health-path=/app/healthz"} <= set(words)
+    assert {"--static=/app/=files", "--static=/other/=/srv/app/files", "--mounts=/app/blog=blog:app"} <= set(words)
+    assert "--error-log=/srv/app/error.log" in words
+    [auth] = [word for word in words if word.startswith("--auth=")]
+    assert '"path": "/app/reports"' in auth and '"htpasswd:users"' in auth
 
 
 def test_no_secret_of_a_process_beside_the_web_becomes_an_argument(plain_site, capsys):

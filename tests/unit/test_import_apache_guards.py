@@ -47,6 +47,7 @@ def test_a_pattern_that_means_paths_guards_those(capsys, tmp_path, opening, guar
         'Files ".ht*"',
         r'LocationMatch "/\.(git|svn)"',
         r'LocationMatch "^(/static/|/media/)(.*/)?\."',
+        r'LocationMatch "^(/+static/+|/+my\-files/+v1\.0/+)(.*/)?\."',
         r'DirectoryMatch "(^|/)\.git"',
     ],
 )

@@ -3,6 +3,7 @@
 Refuses to go on when it fails, or takes longer than release_timeout: then nothing is loaded, and who asked is told.
 """
 
+import contextlib
 import os
 import select
 import signal
@@ -73,8 +74,9 @@ def run_to_end(command: Command, plan: Plan, timeout: float) -> None:
 def wait_for_end(pid: int, seconds: float) -> None:
     """Waits for the end of a child, but not longer; it stays to be reaped."""
     ended = select.poll()
-    ended.register(os.pidfd_open(pid), select.POLLIN)
-    ended.poll(seconds * 1000)
+    with contextlib.suppress(ProcessLookupError):  # it was reaped at this very moment
+        ended.register(os.pidfd_open(pid), select.POLLIN)
+        ended.poll(seconds * 1000)
 
 
 def read_output(fd: int, until: float) -> tuple[str, bool]:

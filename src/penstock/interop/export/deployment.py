@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from penstock import app, capacity
+from penstock import app, capacity, kinds
 from penstock.config import Config, read_default
 from penstock.django.adoption import Project, settings_sources
 from penstock.django.discovery import url_path
@@ -26,6 +26,8 @@ from penstock.settings import BY_NAME, LAYERED, Setting
 OWN_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]", "::1", ".localhost", "*"})
 # A name with a hash, as ManifestStaticFilesStorage makes them.
 HASHED = r"\.[0-9a-f]{12}\."
+# What is no line of text: control characters, and bytes that are no UTF-8.
+ODD_TEXT = r"[\x00-\x1f\x7f\ud800-\udfff]"
 # Variables that say nothing about the site.
 OF_EVERY_SHELL = frozenset({"HOME", "PATH", "PWD", "SHELL", "TERM", "USER"})
 
@@ -121,17 +123,23 @@ def gather(config: Config, environment: Mapping[str, str], wishes: Wishes) -> De
     module, attribute = application_of(found)
     folders = [Folder(url, root, int(config.static_max_age), True) for url, root in config.static.items()]
     folders += [folder for folder in django.folders if folder.url not in config.static]
+    below = config.path.rstrip("/")
+    folders = [folder._replace(url=below + folder.url) for folder in folders]
     guarded = [folder for folder in folders if is_guarded(folder.url, config)]
     refuse_path(config, wishes)
     variables, inherited, secrets = variables_of(found, config, real)
-    odd = sorted(name for name, value in (variables | inherited).items() if re.search(r"[\x00-\x1f\x7f]", value))
+    odd = sorted(name for name, value in (variables | inherited).items() if re.search(ODD_TEXT, value))
     for name in odd:
         django.notes.append(
-            f"{name} is not written, because there are line breaks or tabs in it: set it there yourself"
+            f"{name} is not written, because there are line breaks or other bytes in it that are no text: "
+            "set it there yourself"
         )
         variables.pop(name, None)
         inherited.pop(name, None)
+    refuse_odd_urls([folder.url for folder in folders] + [*config.protected, *config.mounts])
+    refuse_odd_urls([guard["path"] for guard in config.auth])
     refuse_odd_names([found.directory, *(folder.root for folder in folders), *config.protected.values()])
+    refuse_odd_names([*django.data, *places_of(config)])
     return Deployment(
         config=config,
         wishes=wishes,
@@ -169,11 +177,29 @@ def refuse_path(config: Config, wishes: Wishes) -> None:
 def refuse_odd_names(paths: list[str]) -> None:
     """PenstockError for a directory that not every program can be told."""
     for path in paths:
-        if re.search(r"[\x00-\x1f\x7f\"'\\${}%#;]", path):
+        if re.search(ODD_TEXT + r"""|["'\\${}%#;]""", path):
             raise PenstockError(
                 f"the name {path!r} means something else in other programs' files",
                 "choose a directory without quotes, backslashes and the signs $ % # ; { }",
             )
+
+
+def refuse_odd_urls(urls: list[str]) -> None:
+    """PenstockError for a path of the site that is a pattern, or two words, in other programs' files."""
+    for url in urls:
+        if re.search(ODD_TEXT + r"""|[\s"'\\${}%#;*?\[\]<>^|`]|//""", url):
+            raise PenstockError(
+                f"the path {url!r} means something else in other programs' files",
+                "choose one of letters, digits and the signs - _ . ~ @ : + , = ! & ( )",
+            )
+
+
+def places_of(config: Config) -> list[str]:
+    """The files that the configuration names, without those that stand for something else."""
+    files = [config.access_log, config.error_log, config.pid_file, config.temp_dir, config.venv]
+    files += [guard["provider"].removeprefix("htpasswd:") for guard in config.auth]
+    files += [one.removeprefix("uwsgi:").removeprefix("unix:") for one in config.bind]
+    return [file for file in files if file.startswith("/")]
 
 
 def application_of(found: app.Found) -> tuple[str, str]:
@@ -254,11 +280,22 @@ def read_django(found: app.Found, config: Config) -> Files:
 
 
 def is_guarded(url: str, config: Config) -> bool:
-    """Whether only some clients may see what is below a URL, or below a part of it."""
+    """Whether only some clients may see what is below a URL of the host, or below a part of it."""
     if config.allow or config.deny:
         return True
-    paths = [guard["path"].rstrip("/") + "/" for guard in config.auth]
+    paths = [place.rstrip("/") + "/" for guard in config.auth for place in public_paths(guard["path"], config)]
     return any(url.startswith(path) or path.startswith(url) for path in paths)
+
+
+def public_paths(path: str, config: Config) -> list[str]:
+    """Where a rule about a path holds on the host: a site below a path is asked with that path, and without it."""
+    site = config.path.rstrip("/")
+    found = [site + path if path != "/" else site or "/"]
+    if site and f"{path}/".startswith(f"{site}/"):
+        found.append(path)
+    elif site.startswith(f"{path}/"):
+        found.append(site)
+    return found
 
 
 def serve_words(config: Config, directory: str) -> Iterator[str]:
@@ -283,8 +320,30 @@ def serve_words(config: Config, directory: str) -> Iterator[str]:
             continue
         for text in texts(setting, value):
             # Relative to where it works, so that it works wherever the project is put.
-            shown = text.replace(f"{directory}/", "")
+            shown = relative(setting, text, directory)
             yield shown if setting.name == "app" else f"{setting.flag}={shown}"
+
+
+def relative(setting: Setting, text: str, directory: str) -> str:
+    """A word with its paths as seen from the directory; URLs, commands and variables may only look like one."""
+    place = re.escape(directory.rstrip("/"))
+    return re.sub(f"({before_path(setting)}){place}/", r"\1", text) if before_path(setting) else text
+
+
+def before_path(setting: Setting) -> str:
+    """A pattern of what stands before a path in the words of a setting; "" where no path stands."""
+    if setting.name == "app":
+        return "^"
+    match setting.kind.item if isinstance(setting.kind, Listing) else setting.kind:
+        case kinds.Folders():
+            return "="
+        case kinds.Address():
+            return "^(?:uwsgi:)?unix:"
+        case kinds.Path() | kinds.LogConfig() | kinds.Peer() | kinds.Processes():
+            return "^"
+        case kinds.Tables():
+            return "htpasswd:"
+    return ""
 
 
 def texts(setting: Setting, value: Any) -> list[str]:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,15 +14,15 @@ from penstock.interop.export.deployment import Deployment, Exported
 # Never in an image: secrets, state, and what only a developer has.
 IGNORED = (
     ".git",
-    ".env",
-    ".env.*",
-    "!.env.example",
+    "**/.env",
+    "**/.env.*",
+    "!**/.env.example",
     "**/__pycache__",
     "**/*.pyc",
     ".venv",
     "venv",
     "node_modules",
-    "*.sqlite3*",
+    "**/*.sqlite3*",
     "Dockerfile",
     ".dockerignore",
     "kubernetes*.yaml",
@@ -66,7 +67,7 @@ def dockerfile(deployment: Deployment) -> Iterator[str]:
     yield "WORKDIR /site"
     yield "COPY --from=packages /venv /venv"
     yield "COPY . ."
-    places = " ".join(own_state(deployment))
+    places = shlex.join(own_state(deployment))
     if deployment.settings:
         unused = "".join(f"{name}=unused-while-the-image-is-built " for name in deployment.secrets)
         yield f"RUN {unused}python manage.py collectstatic --no-input" + (

@@ -81,7 +81,7 @@ def export(deployment: Deployment) -> Exported:
         if name == "workers" and config.workers == "auto":
             lines.append("workers = len(os.sched_getaffinity(0))")
         elif value is not None:
-            lines.append(f"{name} = {value if isinstance(value, bool) else json.dumps(value)}")
+            lines.append(f"{name} = {value if isinstance(value, bool) else json.dumps(value, ensure_ascii=False)}")
     if config.umask:
         lines.append(f"umask = 0o{config.umask}")
     # One of several lies beside the others.

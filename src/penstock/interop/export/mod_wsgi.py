@@ -22,6 +22,7 @@ from penstock.interop.export.deployment import (
     demand_notes,
     is_chosen,
     is_uwsgi,
+    public_paths,
     rounded,
     unsaid,
 )
@@ -122,8 +123,9 @@ def virtual_host(deployment: Deployment) -> Iterator[str]:
         yield from (f"    {line}" for line in require_all(addresses(config.allow, config.deny)))
         yield "</Location>"
     # Where several match, Apache takes the last: the longest path comes last.
-    for guard in sorted(config.auth, key=lambda guard: len(guard["path"])):
-        yield from location(deployment, guard)
+    places = [(place, guard) for guard in config.auth for place in public_paths(guard["path"], config)]
+    for place, guard in sorted(places, key=lambda one: len(one[0])):
+        yield from location(deployment, place, guard)
     yield from dotfiles([*deployment.folders, *deployment.guarded])
 
 
@@ -226,17 +228,19 @@ def dotfiles(folders: list[Folder]) -> Iterator[str]:
     """Nobody sees a name that begins with a dot. Apache takes the last rule that matches, so this comes last."""
     if folders:
         yield ""
-        yield f'<LocationMatch "^({"|".join(folder.url for folder in folders)})(.*/)?\\.">'
+        # A slash that was encoded may stand beside each other one.
+        urls = "|".join(re.escape(folder.url).replace("/", "/+") for folder in folders)
+        yield f'<LocationMatch "^({urls})(.*/)?\\.">'
         yield "    AuthMerging Off"
         yield "    Require all denied"
         yield "</LocationMatch>"
 
 
-def location(deployment: Deployment, guard: dict[str, Any]) -> Iterator[str]:
-    """Who may come in below a path."""
+def location(deployment: Deployment, place: str, guard: dict[str, Any]) -> Iterator[str]:
+    """Who may come in below a path of the host."""
     config = deployment.config
     yield ""
-    yield f'<Location "{guard["path"]}">'
+    yield f'<Location "{place}">'
     # Each of both lists of allow has to have the client in it.
     rules = addresses(config.allow, [*config.deny, *guard["deny"]]) + addresses(guard["allow"], [])
     if guard["provider"] != "none":
@@ -279,7 +283,7 @@ def people(guard: dict[str, Any]) -> list[str]:
 
 def quoted(names: list[str]) -> list[str]:
     """Names that Apache reads as one word each."""
-    return [f'"{name}"' if " " in name else name for name in names]
+    return [name if re.fullmatch(r"[\w.@+-]+", name) else json.dumps(name, ensure_ascii=False) for name in names]
 
 
 def addresses(allow: list[str], deny: list[str]) -> list[str]:
@@ -341,7 +345,8 @@ def users_script(deployment: Deployment) -> str:
 def preamble(deployment: Deployment) -> str:
     """The lines that set variables."""
     lines = "".join(
-        f"os.environ[{json.dumps(name)}] = {json.dumps(value)}\n" for name, value in deployment.variables.items()
+        f"os.environ[{json.dumps(name)}] = {json.dumps(value, ensure_ascii=False)}\n"
+        for name, value in deployment.variables.items()
     )
     return f"import os\n\n{lines}\n" if lines else ""
 

@@ -57,7 +57,7 @@ def service(deployment: Deployment, sockets: list[str]) -> str:
         *(f"LoadCredential={secret}:/etc/{name}/{secret}" for secret in config.secrets),
         *([f"EnvironmentFile=-/etc/{name}.env"] if deployment.secrets else []),
         f"ExecStart={' '.join(map(quoted, [penstock, 'serve', *words]))}",
-        f"ExecReload={penstock} reload --control /run/{name}/control",
+        f"ExecReload={quoted(penstock)} reload --control /run/{name}/control",
         "KillMode=mixed",
         f"TimeoutStartSec={int(config.boot_timeout) + MARGIN}",
         f"TimeoutStopSec={int(config.graceful_timeout) + MARGIN}",
@@ -83,7 +83,7 @@ def service(deployment: Deployment, sockets: list[str]) -> str:
         "RestrictSUIDSGID=yes",
         "LockPersonality=yes",
         "SystemCallArchitectures=native",
-        *([f"ReadWritePaths={' '.join(f'-{path}' for path in writable(deployment))}"] if writable(deployment) else []),
+        *([f"ReadWritePaths={' '.join(writable(deployment))}"] if writable(deployment) else []),
         "",
         "[Install]",
         "WantedBy=multi-user.target",
@@ -147,11 +147,11 @@ def home_protection(deployment: Deployment) -> str:
 
 
 def writable(deployment: Deployment) -> list[str]:
-    """The directories that it writes to."""
+    """The directories that it writes to, each a word; with - one may be missing."""
     config = deployment.config
     logs = [path for path in (config.access_log, config.error_log, config.pid_file) if path not in ("", "-")]
     places = [*deployment.data, *map(os.path.dirname, logs), *filter(None, [config.temp_dir])]
-    return sorted(dict.fromkeys(places))
+    return [one_word(f"-{place}") for place in sorted(dict.fromkeys(places))]
 
 
 def notes(deployment: Deployment) -> list[str]:

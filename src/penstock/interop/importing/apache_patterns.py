@@ -52,7 +52,7 @@ def is_about_dotfiles(node: Node) -> bool:
 
 def means_dotfiles(pattern: str, is_name: bool = False) -> bool:
     """Whether all that a pattern of paths, or of names, matches has a name that begins with a dot."""
-    if re.fullmatch(r"\^\((?:/(?:[\w-]+/)*\|?)+\)\(\.\*/\)\?\\\.", pattern):
+    if re.fullmatch(r"\^\((?:/\+?(?:(?:[\w-]|\\[.-])+/\+?)*\|?)+\)\(\.\*/\)\?\\\.", pattern):
         return True
     plain, before = re.sub(GROUP, "", pattern), pattern
     while plain != before:
