@@ -34,6 +34,29 @@ def test_each_request_reaches_its_site_by_host_and_path(serve_sites):
     assert server.wait_for_end() == 0
 
 
+def test_a_rule_of_a_site_below_a_path_guards_its_files_too(serve_sites, tmp_path):
+    files = tmp_path / "files/inside"
+    files.mkdir(parents=True)
+    files.joinpath("a.txt").write_text("for some only")
+    files.parent.joinpath("b.txt").write_text("for all")
+    rules = "".join(
+        f'[[sites.blog.auth]]\npath = "{path}"\nprovider = "none"\ndeny = ["0.0.0.0/0"]\n'
+        for path in ("/files/inside", "/news/papers")
+    )
+    places = "".join(f'"/news/{name}/" = "files"\n' for name in ("files", "papers"))
+    server = serve_sites(f"{TWO}{rules}[sites.blog.static]\n{places}", "shop", "blog")
+    assert ask(server.port, "blog.example", "/news/files/b.txt") == (200, "for all")
+    for path in (
+        "/news/files/inside/a.txt",
+        "/news//files/./inside/a.txt",
+        "/news/papers/b.txt",
+        "/news/files/inside",
+    ):
+        assert ask(server.port, "blog.example", path)[0] == 403
+    server.send("TERM")
+    assert server.wait_for_end() == 0
+
+
 def test_a_kept_connection_that_alternates_between_hosts_reaches_each_site_in_turn(serve_sites):
     server = serve_sites(TWO, "shop", "blog")
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)

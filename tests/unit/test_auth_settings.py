@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from penstock.config import line_in_table
+from penstock.config import line_in_table, load
 from penstock.errors import ConfigurationError
 from penstock.gateway.compose import guarded_paths
 from penstock.settings import BY_NAME
@@ -96,3 +96,9 @@ def test_the_engine_leaves_guarded_paths_alone_and_all_of_them_where_addresses_m
     assert guarded_paths(configure()) == []
     assert guarded_paths(configure(auth=['{"path": "/a/"}', '{"path": "/b"}'])) == ["/a", "/b"]
     assert guarded_paths(configure(auth=['{"path": "/a"}'], deny=["192.0.2.1"])) == ["/"]
+
+
+def test_the_engine_is_told_what_a_rule_may_mean_of_a_site_below_a_path(tmp_path):
+    rule = '[[sites.shop.auth]]\npath = "/a"\n'
+    tmp_path.joinpath("penstock.toml").write_text(f'[sites.shop]\npath = "/shop"\n{rule}[sites.other]\n')
+    assert guarded_paths(load({"site": "shop"}, {}, str(tmp_path))) == ["/a", "/shop/a"]

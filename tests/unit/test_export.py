@@ -239,7 +239,7 @@ def site_below_a_path(plain_site, own_process):
     def make(guard: str) -> Deployment:
         plain_site.joinpath("penstock.toml").write_text(
             f"""[sites.shop]\npath = "/shop"\napp = "shop"\n[[sites.shop.auth]]\npath = "{guard}"\n"""
-            """provider = "htpasswd:users"\n[sites.shop.static]\n"/files/" = "files"\n[sites.other]\n"""
+            """provider = "htpasswd:users"\n[sites.shop.static]\n"/shop/files/" = "files"\n[sites.other]\n"""
         )
         return gather(load({"site": "shop"}, {}, str(plain_site)), {}, Wishes())
 

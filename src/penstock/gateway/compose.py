@@ -25,5 +25,11 @@ def compose(application: Application, config: Config) -> Application:
 
 
 def guarded_paths(config: Config) -> list[str]:
-    """The paths that not everybody may see: the engine asks the guard before it sends a file from there."""
-    return ["/"] if config.allow or config.deny else [table["path"] for table in config.auth]
+    """The paths that not everybody may see: the engine asks the guard before it sends a file from there.
+
+    It knows whole paths only: a rule of a site below a path may mean the rest.
+    """
+    if config.allow or config.deny:
+        return ["/"]
+    site = config.path.rstrip("/")
+    return [place for table in config.auth for place in dict.fromkeys((table["path"], site + table["path"]))]

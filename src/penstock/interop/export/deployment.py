@@ -123,8 +123,6 @@ def gather(config: Config, environment: Mapping[str, str], wishes: Wishes) -> De
     module, attribute = application_of(found)
     folders = [Folder(url, root, int(config.static_max_age), True) for url, root in config.static.items()]
     folders += [folder for folder in django.folders if folder.url not in config.static]
-    below = config.path.rstrip("/")
-    folders = [folder._replace(url=below + folder.url) for folder in folders]
     guarded = [folder for folder in folders if is_guarded(folder.url, config)]
     refuse_path(config, wishes)
     variables, inherited, secrets = variables_of(found, config, real)
@@ -283,7 +281,8 @@ def is_guarded(url: str, config: Config) -> bool:
     """Whether only some clients may see what is below a URL of the host, or below a part of it."""
     if config.allow or config.deny:
         return True
-    paths = [place.rstrip("/") + "/" for guard in config.auth for place in public_paths(guard["path"], config)]
+    places = [place for guard in config.auth for place in (guard["path"], *public_paths(guard["path"], config))]
+    paths = [place.rstrip("/") + "/" for place in places]
     return any(url.startswith(path) or path.startswith(url) for path in paths)
 
 
