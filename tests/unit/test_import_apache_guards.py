@@ -168,3 +168,56 @@ def test_rules_for_the_script_alone_count_more_than_those_of_its_directory(capsy
 def test_an_unlimited_body_stays_unlimited(capsys, tmp_path):
     config = import_text(capsys, tmp_path, "a.conf", f"{SITE}LimitRequestBody 0\n").config()
     assert config.max_body == 2**50
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        section("RequireAll", section("RequireAny", "Require all granted"), "Require valid-user"),
+        section("RequireAny", section("RequireAll", "Require all granted", "Require valid-user")),
+    ],
+)
+def test_what_is_granted_within_a_demand_for_all_opens_nothing(capsys, tmp_path, rules):
+    text = SITE + section("Location /inside", "AuthType Basic", "AuthUserFile /srv/users", rules)
+    assert paths(import_text(capsys, tmp_path, "a.conf", text))["/inside"]["provider"] == "htpasswd:/srv/users"
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        "Require ip 10.0.0.0/8\n" + section("RequireAny", "Require ip 10.1.0.0/16", "Require ip 192.0.2.0/24"),
+        section("RequireAny", "Require ip 10.1.0.0/16") + section("RequireAny", "Require local"),
+    ],
+)
+def test_addresses_that_must_be_in_each_of_two_lists_are_not_put_into_one(capsys, tmp_path, rules):
+    text = SITE + section("Location /inside", section("RequireAll", rules))
+    assert paths(import_text(capsys, tmp_path, "a.conf", text)) == {"/inside": CLOSED}
+
+
+ONLY_TEN = {"provider": "none", "allow": ["10.0.0.0/8"]}
+
+
+@pytest.mark.parametrize(
+    ("lines", "table"),
+    [
+        (["Order allow,deny"], CLOSED),
+        (["Order allow,deny", "Deny from all", "Allow from 10.0.0.0/8"], CLOSED),
+        (["Order Deny,Allow", "Deny from all", "Allow from 10.0.0.0/8"], ONLY_TEN),
+        (["Order allow,deny", "Allow from 10.0.0.0/8"], ONLY_TEN),
+        (["Order allow,deny", "Allow from all"], None),
+        (["Order deny,allow"], None),
+    ],
+)
+def test_the_order_of_apache_2_2_says_who_wins(capsys, tmp_path, lines, table):
+    imported = import_text(capsys, tmp_path, "a.conf", SITE + section("Location /inside", *lines))
+    found = tomllib.loads(imported.text)["site"].get("auth")
+    assert found == ([{"path": "/inside", **table}] if table else None)
+
+
+@pytest.mark.parametrize("path", ["/for some", "/100%"])
+def test_a_guard_of_a_path_that_no_rule_can_have_is_open_and_so_nothing_is_written(capsys, tmp_path, path):
+    source = tmp_path / "a.conf"
+    source.write_text(SITE + section(f'Location "{path}"', DENIED))
+    assert main(["import", str(source), "--output", str(tmp_path / "penstock.toml")]) == 1
+    assert "kept somebody out, and would not any more" in capsys.readouterr().err
+    assert not tmp_path.joinpath("penstock.toml").exists()

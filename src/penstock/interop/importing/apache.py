@@ -372,7 +372,9 @@ class Importer:
             if earlier and not all(earlier[0][name] == value for name, value in table.items() if name != "over_http"):
                 self.draft.find(node.directive, OPEN, f"{url} has another guard already: write both in one [[auth]]")
             elif not earlier:
-                self.draft.set(site, "auth", [table], node.directive, base=self.root, note=f"guards {url}")
+                note = f"guards {url}"
+                if not self.draft.set(site, "auth", [table], node.directive, base=self.root, note=note):
+                    self.draft.find(node.directive, OPEN, f"no rule can be made for {url}: [[site.auth]] says why")
 
     def places_of(self, node: Node, context: Context) -> list[tuple[Site, str]]:
         """The sites and URLs that a section is about."""

@@ -60,6 +60,9 @@ class Rules:
         self.deny: list[str] = []
         self.scripts: list[str] = []  # that look at each request
         self.people: set[tuple[str, int]] = set()  # the combinations in which users and groups stand
+        self.networks: set[tuple[str, int]] = set()  # those in which addresses to let in stand
+        self.all_around = 0  # how many RequireAll what is read stands in
+        self.allow_comes_first = self.allows_all = False  # Order allow,deny, and Allow from all
         self.wants_user = self.is_open = self.is_closed = self.wants_all = self.denies_all = False
         self.wants_tls: Node | None = None
 
@@ -80,6 +83,10 @@ def read_guard(section: Node, children: list[Node], root: str) -> Guard:
     read_rules(rules, children, ("requireany", 0), root)
     if rules.scripts and (rules.allow or len(rules.scripts) > 1):
         rules.close(section, "a script and addresses cannot both be asked")
+    if rules.wants_all and len(rules.networks) > 1:
+        rules.close(section, "an address must be in each of several lists, and allow is one")
+    if rules.allow_comes_first and (rules.denies_all or not (rules.allow or rules.allows_all)):
+        rules.close(section, "with `Order allow,deny` nobody was let in")
     rules.allow += rules.scripts
     mixes = rules.allow and rules.wants_user and not rules.wants_all and not rules.is_open
     if mixes:
@@ -131,7 +138,9 @@ def read_rules(rules: Rules, nodes: list[Node], combination: tuple[str, int], ro
                 rules.close(node, "what must not be cannot be said here: deny has addresses only")
             else:
                 rules.find(node, UNNEEDED, "what is in it is reported line by line")
+            rules.all_around += node.name == "requireall"
             read_rules(rules, node.children or [], (node.name, node.place.line), root)
+            rules.all_around -= node.name == "requireall"
         elif node.name in ("limit", "limitexcept"):
             rules.close(node, "rules for some methods only are not known")
             read_rules(rules, node.children or [], combination, root)
@@ -140,6 +149,7 @@ def read_rules(rules: Rules, nodes: list[Node], combination: tuple[str, int], ro
         elif node.name in ("allow", "deny"):
             read_old(rules, node)
         elif node.name in REMARKS:
+            rules.allow_comes_first |= "".join(node.arguments).lower() in ("allow,deny", "mutual-failure")
             rules.find(node, UNNEEDED, REMARKS[node.name])
         elif node.name == "satisfy":
             wants_any = node.arguments[:1] in (["any"], ["Any"])
@@ -158,7 +168,7 @@ def read_require(rules: Rules, node: Node, combination: tuple[str, int]) -> None
     if kind in ("user", "group", "wsgi-group"):
         rules.people.add(combination)
     if kind == "all" and names[:1] == ["granted"]:
-        rules.is_open |= combination[0] == "requireany"
+        rules.is_open |= not rules.all_around
         rules.find(node, UNNEEDED, "everybody may come in unless something else says no")
     elif kind == "all" and names[:1] == ["denied"]:
         rules.deny += [network for network in EVERYBODY if network not in rules.deny]
@@ -177,6 +187,7 @@ def read_require(rules: Rules, node: Node, combination: tuple[str, int]) -> None
     elif kind in ("ip", "local") and rules.allow and combination[0] == "requireall":
         rules.close(node, "an address must be in both of two lists, and allow is one")
     elif kind in ("ip", "local"):
+        rules.networks.add(combination)
         read_addresses(rules, node, rules.allow, names if kind == "ip" else ["127.0.0.0/8", "::1"])
     elif kind == "not" and names[:1] == ["ip"]:
         read_addresses(rules, node, rules.deny, names[1:])
@@ -211,6 +222,7 @@ def read_old(rules: Rules, node: Node) -> None:
             rules.find(node, CHANGED, "deny: nobody, unless allow names addresses")
             rules.denies_all = True
         else:
+            rules.allows_all = True
             rules.find(node, UNNEEDED, "everybody may come in unless something else says no")
     else:
         read_addresses(rules, node, rules.allow if node.name == "allow" else rules.deny, places)
