@@ -123,3 +123,39 @@ def test_a_file_that_is_no_text_or_not_there_is_refused(capsys, tmp_path):
     assert "uwsgi.ini:2:10: this is no text in UTF-8" in capsys.readouterr().err
     assert main(["import", str(tmp_path / "none.ini"), "--output", str(tmp_path / "penstock.toml")]) == 2
     assert "cannot be read: No such file or directory" in capsys.readouterr().err
+
+
+def test_what_is_written_over_by_force_is_for_its_owner_alone_and_stays_whole(capsys, tmp_path, monkeypatch):
+    source, output = tmp_path / "Procfile", tmp_path / "penstock.toml"
+    source.write_text("web: gunicorn shop.wsgi --env SECRET_KEY=hushed\n")
+    output.write_text("# mine\n")
+    output.chmod(0o644)
+
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr("penstock.interop.importing.command.os.replace", refuse)
+        assert main(["import", str(source), "--output", str(output), "--force"]) == 2
+    assert "cannot be written: No space left on device" in capsys.readouterr().err
+    assert output.read_text() == "# mine\n"
+    assert main(["import", str(source), "--output", str(output), "--force"]) == 0
+    assert output.stat().st_mode & 0o777 == 0o600
+    assert sorted(tmp_path.iterdir()) == [source, output]
+
+
+def test_a_report_goes_to_a_stream_as_to_a_file(tmp_path):
+    source = tmp_path / "Procfile"
+    source.write_text("web: gunicorn shop.wsgi\n")
+    words = ["import", str(source), "--output", str(tmp_path / "penstock.toml"), "--report"]
+    assert main([*words, "/dev/null"]) == 0
+    assert main([*words, str(tmp_path / "report"), "--force"]) == 0
+    assert "carried over" in tmp_path.joinpath("report").read_text()
+
+
+def test_a_name_with_a_line_break_stays_in_its_remark(capsys, tmp_path):
+    imported = import_text(
+        capsys, tmp_path, "Procfile\nthreads = 9", "web: gunicorn shop.wsgi\n", "--kind", "procfile"
+    )
+    assert imported.text.startswith("# Made by `penstock import '")
+    assert "\nthreads" not in imported.text

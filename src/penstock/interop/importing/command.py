@@ -171,13 +171,23 @@ def put_out(draft: Draft, kind: str, text: str, options: Mapping[str, Any], may_
 
 
 def save(path: str, text: str) -> None:
-    """Writes a file that only its owner may read, because it may hold passwords as its source did."""
-    is_new = not os.path.lexists(path)
+    """Writes a file that only its owner may read, because it may hold passwords as its source did; all of it, or none.
+
+    What stands for a terminal or a pipe is written to as it is.
+    """
+    is_stream = os.path.abspath(path).startswith(("/dev/", "/proc/")) or os.path.exists(path) > os.path.isfile(path)
+    place = os.path.realpath(path)
+    beside = f"{place}.{os.getpid()}"
     try:
-        with open(path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        if is_stream:
+            with open(path, "w", encoding="utf-8") as stream:
+                stream.write(text)
+            return
+        with open(beside, "x", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             file.write(text)
-    except OSError as error:
-        if is_new:
-            with contextlib.suppress(OSError):
-                os.unlink(path)
-        raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from error
+        os.replace(beside, place)
+    except (OSError, UnicodeEncodeError) as error:
+        with contextlib.suppress(OSError):
+            os.unlink(beside)
+        reason = error.strerror if isinstance(error, OSError) else "a name in it is no text in UTF-8"
+        raise ConfigurationError(f"{path} cannot be written: {reason}") from error

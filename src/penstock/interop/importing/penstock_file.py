@@ -16,7 +16,9 @@ from penstock.settings import BY_NAME, TABLE, Setting
 
 def write(draft: Draft, sources: list[str], directory: str) -> str:
     """The text of the file, to be put into `directory`."""
-    lines = [f"# Made by `penstock import {' '.join(sources)}`. `penstock explain` shows every setting."]
+    # A name may have line breaks in it, which would end the remark.
+    names = " ".join(source if source.isprintable() else repr(source) for source in sources)
+    lines = [f"# Made by `penstock import {names}`. `penstock explain` shows every setting."]
     server: dict[str, Any] = {}
     several = len(draft.sites) > 1 or any(site.path != "/" for site in draft.sites)
     for site in draft.sites:
