@@ -54,6 +54,9 @@ def test_a_mistake_in_the_settings_is_found(spoilt, line, ids):
 ARGUMENTS = {
     "--bind :8000 --forwarded-allow *": {"E301"},
     "--bind :8000": {"W304"},
+    "--bind uwsgi:0.0.0.0:3031 --uwsgi-allow *": {"E301"},
+    "--bind uwsgi:127.0.0.1:3031 --uwsgi-allow *": set(),
+    "--bind uwsgi:0.0.0.0:3031": set(),
     "--bind :8000 --forwarded-allow 10.0.0.0/8": set(),
     "--keep-alive-timeout 5s": {"W305"},
     "--timeout 1m": {"W401"},
@@ -92,6 +95,11 @@ def test_a_file_that_has_changed_since_it_was_collected_is_found(spoilt):
     found = spoilt.check()
     assert ours(found) == {"W203"}
     assert "shop/style.css" in found["penstock.W203"]["message"]
+
+
+def test_files_that_were_kept_by_their_hash_alone_are_collected(spoilt):
+    spoilt.directory.joinpath("var/static/shop/style.css").unlink()
+    assert ours(spoilt.check()) == set()
 
 
 def test_a_file_that_was_never_collected_is_found(spoilt):

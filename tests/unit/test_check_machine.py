@@ -71,6 +71,8 @@ ExecStart=/usr/bin/penstock serve
         ("", []),
         ("TimeoutStopSec=10", ["penstock.W403"]),
         ("TimeoutSec=1min 30s", []),
+        ("TimeoutStopSec=10 seconds", ["penstock.W403"]),
+        ("TimeoutStopSec=2minutes", []),
         ("TimeoutStopSec=500ms", ["penstock.W403"]),
         ("TimeoutStopSec=infinity", []),
     ],

@@ -82,7 +82,8 @@ def static_files(project: Project) -> Iterator[Finding]:
     sources = dict(source_files())
     if isinstance(staticfiles_storage, ManifestFilesMixin):
         yield from manifest(staticfiles_storage, root, set(sources))
-    stale = [name for name, path in sources.items() if is_stale(path, os.path.join(root, name))]
+    kept = kept_by_hash(staticfiles_storage, root)
+    stale = [name for name, path in sources.items() if name not in kept and is_stale(path, os.path.join(root, name))]
     if stale:
         yield finding("W203", f"{amount(stale)} changed since they were collected", object=shorten(root))
 
@@ -99,6 +100,13 @@ def source_files() -> Iterator[tuple[str, str]]:
             if name not in seen and hasattr(storage, "location"):
                 seen.add(name)
                 yield name, storage.path(path)
+
+
+def kept_by_hash(storage: Any, root: str) -> set[str]:
+    """The files of which only the one with a hash in its name was kept, as some storages do to save room."""
+    hashed: dict[str, str] = getattr(storage, "hashed_files", {})
+    found = os.path.exists
+    return {name for name, own in hashed.items() if found(os.path.join(root, own)) > found(os.path.join(root, name))}
 
 
 def is_stale(source: str, collected: str) -> bool:

@@ -14,7 +14,12 @@ from penstock.settings import BY_NAME
 
 UNITS = "/etc/systemd/system"
 SYSTEMD_STOP = 90.0  # seconds, unless DefaultTimeoutStopSec says otherwise
-SPANS = {"": 1.0, "s": 1.0, "sec": 1.0, "ms": 0.001, "min": 60.0, "m": 60.0, "h": 3600.0}
+SPANS = {
+    **dict.fromkeys(("", "s", "sec", "second", "seconds"), 1.0),
+    **dict.fromkeys(("ms", "msec"), 0.001),
+    **dict.fromkeys(("m", "min", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hr", "hour", "hours"), 3600.0),
+}
 
 
 def check(project: Project) -> Iterator[Finding]:
@@ -65,7 +70,7 @@ def stop_time(unit: str) -> float:
         return SYSTEMD_STOP
     if lines[-1] == "infinity":
         return 0.0
-    parts = re.findall(r"([0-9.]+)\s*([a-z]*)", lines[-1])
+    parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", lines[-1])
     return sum(float(number) * SPANS.get(unit_name, 0.0) for number, unit_name in parts)
 
 

@@ -18,6 +18,9 @@ def check(project: Project) -> Iterator[Finding]:
     config = project.config
     if "*" in config.forwarded_allow and is_public(config.bind):
         yield finding("E301", f"forwarded_allow is *, and {', '.join(config.bind)} can be reached by clients")
+    gateways = [one.removeprefix("uwsgi:") for one in config.bind if one.startswith("uwsgi:")]
+    if "*" in config.uwsgi_allow and is_public(gateways):
+        yield finding("E301", f"uwsgi_allow is *, and {', '.join(gateways)} can be reached by clients")
     if 0 < config.keep_alive_timeout <= PROXY_KEEP_ALIVE and config.origin("keep_alive_timeout") != "default":
         yield finding("W305", object=config.origin("keep_alive_timeout"))
     if project.settings:

@@ -256,7 +256,7 @@ TABLE = (
         "E301",
         "Every peer is believed, and clients can reach the server",
         "A client can choose its own address, host and scheme, also with SECURE_PROXY_SSL_HEADER.",
-        "name the proxies in forwarded_allow, or listen on a socket that only the proxy reaches",
+        "name the proxies in forwarded_allow (uwsgi_allow), or listen on a socket that only the proxy reaches",
         deploy=True,
     ),
     Rule(
