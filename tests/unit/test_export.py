@@ -6,7 +6,18 @@ import pytest
 from penstock.cli import main
 from penstock.config import load
 from penstock.errors import PenstockError, UsageError
-from penstock.interop.export import apache, docker, files, gunicorn, haproxy, mod_wsgi, nginx, systemd, uwsgi
+from penstock.interop.export import (
+    apache,
+    docker,
+    files,
+    gunicorn,
+    haproxy,
+    kubernetes,
+    mod_wsgi,
+    nginx,
+    systemd,
+    uwsgi,
+)
 from penstock.interop.export.deployment import (
     Deployment,
     Folder,
@@ -335,6 +346,24 @@ def test_a_script_is_named_where_scripts_are_known(deploy, tmp_path):
     with pytest.raises(PenstockError) as caught:
         gunicorn.export(deployment)
     assert "`ln -s live.wsgi live_wsgi.py`" in caught.value.hint
+
+
+def test_a_socket_in_a_directory_with_a_space_is_one_word(deploy):
+    deployment = deploy(bind="unix:/run/my shop/web.sock")
+    assert '    server "unix:/run/my shop/web.sock";\n' in nginx.export(deployment).files["shop.nginx.conf"]
+    assert 'server web1 "unix@/run/my shop/web.sock"\n' in haproxy.export(deployment).files["haproxy.cfg"]
+
+
+def test_what_others_would_fill_in_stays_as_it_is(deploy):
+    deployment = deploy()._replace(
+        variables={"A": "$(HOME) 😀", "B": "@(/etc/passwd)", "C": "100% $HOME"}, serve=["--environment=A=$(HOME)"]
+    )
+    exported = uwsgi.export(deployment)
+    assert re.findall("(?m)^env = (.*)$", exported.files["shop.uwsgi.ini"]) == ["C=100%% $HOME"]
+    assert [note[0] for note in exported.notes if "uWSGI would fill in" in note] == ["A", "B"]
+    text = kubernetes.export(deployment).files["kubernetes.yaml"]
+    assert '  A: "$(HOME) 😀"\n' in text
+    assert '            - "--environment=A=$$(HOME)"\n' in text
 
 
 def test_who_cannot_be_named_in_apache_does_not_come_in(deploy):

@@ -2,7 +2,7 @@
 
 from penstock.errors import UsageError
 from penstock.interop.export.deployment import Deployment, Exported
-from penstock.interop.export.nginx import address, behind, forwarded_notes, patience, speaks_uwsgi
+from penstock.interop.export.nginx import address, behind, forwarded_notes, one_word, patience, speaks_uwsgi
 
 
 def export(deployment: Deployment) -> Exported:
@@ -89,4 +89,4 @@ def forwarded() -> list[str]:
 
 def server(bind: str) -> str:
     """Where Penstock listens."""
-    return bind.replace("unix:", "unix@", 1) if bind.startswith("unix:") else address(bind)
+    return one_word(bind.replace("unix:", "unix@", 1) if bind.startswith("unix:") else address(bind))

@@ -40,7 +40,7 @@ def manifests(deployment: Deployment) -> list[str]:
 
 def quoted(text: object) -> str:
     """A string that YAML reads as one, whatever is in it."""
-    return json.dumps(str(text))
+    return json.dumps(str(text), ensure_ascii=False)
 
 
 def config_map(deployment: Deployment) -> str:
@@ -83,7 +83,9 @@ def workload(deployment: Deployment) -> str:
     """The pods."""
     config, name = deployment.config, deployment.name
     command = serve_command(deployment, f"--admin-bind=0.0.0.0:{ADMIN_PORT}")
-    arguments = "".join(f"            - {quoted(word)}\n" for word in command)
+    # $(NAME) would be a variable there.
+    words = [word.replace("$(", "$$(") for word in command]
+    arguments = "".join(f"            - {quoted(word)}\n" for word in words)
     secrets = f"            - secretRef:\n                name: {name}\n" if deployment.secrets else ""
     grace = FAREWELL + math.ceil(config.graceful_timeout) + MARGIN
     tries = math.ceil(config.boot_timeout / PROBE_PERIOD)

@@ -43,7 +43,7 @@ def export(deployment: Deployment) -> Exported:
 def upstream(deployment: Deployment) -> str:
     """Where the site itself listens."""
     config = deployment.config
-    servers = "".join(f"    server {address(one)};\n" for one in behind(deployment))
+    servers = "".join(f"    server {one_word(address(one))};\n" for one in behind(deployment))
     keep_alive = ""
     if not speaks_uwsgi(deployment) and config.keep_alive_timeout:
         keep_alive = (
@@ -65,9 +65,14 @@ def behind(deployment: Deployment) -> list[str]:
 
 
 def address(bind: str) -> str:
-    """Where nginx, on the same machine, finds what listens there."""
+    """Where a server on the same machine finds what listens there."""
     bind = bind.removeprefix("uwsgi:")
     return bind.replace("0.0.0.0:", "127.0.0.1:", 1).replace("[::]:", "[::1]:", 1)
+
+
+def one_word(place: str) -> str:
+    """An address as nginx, and HAProxy, read it: a path may have spaces in it."""
+    return f'"{place}"' if " " in place else place
 
 
 def server(deployment: Deployment) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """An .ini file of uWSGI: the application and the public files, over HTTP or, behind a proxy, the uwsgi protocol."""
 
 import math
+import re
 import sys
 from collections.abc import Iterator
 
@@ -18,6 +19,8 @@ preload python_path static static_max_age mounts forwarded_allow venv limit_memo
 # What it counts in whole seconds, and in megabytes.
 SECONDS = ("timeout", "graceful_timeout", "max_lifetime")
 MEGABYTES = ("max_memory", "max_memory_hard", "limit_memory")
+# What it takes for the name of a variable, or of a file, and lets nobody write otherwise.
+FILLED_IN = r"[$@]\("
 # Requests as other servers write them; combined, as Apache calls it.
 COMBINED = '%(addr) - %(user) [%(ltime)] "%(method) %(uri) %(proto)" %(status) %(rsize) "%(referer)" "%(uagent)"'
 
@@ -37,7 +40,11 @@ def export(deployment: Deployment) -> Exported:
         ("chdir", deployment.directory),
         ("virtualenv", config.venv or (sys.prefix if sys.prefix != sys.base_prefix else "")),
         *(("pythonpath", path) for path in dict.fromkeys(deployment.modules) if path),
-        *(("env", f"{name}={value.replace('%', '%%')}") for name, value in deployment.variables.items()),
+        *(
+            ("env", f"{name}={value.replace('%', '%%')}")
+            for name, value in deployment.variables.items()
+            if not re.search(FILLED_IN, value)
+        ),
         *applications(deployment),
         *socket_lines(deployment),
         ("listen", config.backlog),
@@ -146,6 +153,11 @@ def notes(deployment: Deployment) -> list[str]:
         told.append(
             "forwarded_allow: uWSGI believes no forwarded field, so behind one Django needs SECURE_PROXY_SSL_HEADER"
         )
+    told += [
+        f"{name} is not written: uWSGI would fill in what is in its brackets; set it where uWSGI is started"
+        for name, value in deployment.variables.items()
+        if re.search(FILLED_IN, value)
+    ]
     told += [
         f"{folder.url} is not served: its files are guarded, and uWSGI would show them to all"
         for folder in deployment.guarded
