@@ -47,6 +47,37 @@ def test_a_project_without_a_first_page_is_told_so(spoilt):
     assert set(live(spoilt)) == {"I704"}
 
 
+def test_what_a_page_refers_to_in_any_letters_is_asked_for(spoilt):
+    write(
+        spoilt.directory,
+        {
+            "shop/urls.py": """
+from django.http import HttpResponse
+from django.urls import path
+from django.views.decorators.http import require_GET
+urlpatterns = [path("", require_GET(lambda request: HttpResponse("<img src='/static/shop/bücher.png'>")))]
+"""
+        },
+    )
+    found = live(spoilt)
+    assert set(found) == {"E711"}
+    assert "/static/shop/bücher.png" in found["E711"]["message"]
+
+
+def test_a_redirect_to_what_is_no_address_ends_no_check(spoilt):
+    write(
+        spoilt.directory,
+        {
+            "shop/urls.py": """
+from django.http import HttpResponse
+from django.urls import path
+urlpatterns = [path("", lambda request: HttpResponse(status=302, headers={"Location": "https://[nowhere"}))]
+"""
+        },
+    )
+    assert live(spoilt) == {}
+
+
 def test_an_endless_redirect_to_https_is_explained(spoilt):
     spoilt.add("SECURE_PROXY_SSL_HEADER = ('HTTP_X_FORWARDED_PROTO', 'on')")
     assert set(live(spoilt)) == {"E705"}

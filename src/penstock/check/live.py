@@ -69,8 +69,11 @@ def follow(site: PrivateSite, host: str) -> tuple[str, Answer]:
 
 
 def target_of(path: str, answer: Answer, host: str) -> SplitResult:
-    """Where a redirect leads to."""
-    return urlsplit(urljoin(f"https://{host}{path}", answer.location))
+    """Where a redirect leads to; to nowhere when its address is none."""
+    try:
+        return urlsplit(urljoin(f"https://{host}{path}", answer.location))
+    except ValueError:
+        return urlsplit("")
 
 
 def judge_home(project: Project, path: str, answer: Answer, host: str) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from penstock.config import Config
 from penstock.kinds import Flag
@@ -24,6 +25,8 @@ from penstock.settings import BY_NAME, LAYERED
 # Seconds that are added to the limits of the site itself, so that its own words are heard first.
 MARGIN = 10.0
 LARGEST_PAGE = 2**20  # bytes of a page that are looked at
+# What stays as it is in the path of a page: a browser encodes the rest, such as letters that are not ASCII.
+KEPT = "!#$%&'()*+,/:;=?@[]~"
 LOG_LINES = 12  # the last ones; a traceback's end is among them
 
 # What the site must not do while it is looked at: be found, be watched, write to the real logs, work beside the web.
@@ -118,7 +121,7 @@ class PrivateSite:
         }
         mark = len(self.log)
         try:
-            connection.request(method, path, headers=fields)
+            connection.request(method, quote(path, safe=KEPT), headers=fields)
             response = connection.getresponse()
             body = response.read(LARGEST_PAGE).decode(errors="replace")
             return Answer(response.status, response.getheader("Location", ""), body, self.end_of_log(mark))
