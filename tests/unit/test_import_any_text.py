@@ -3,6 +3,7 @@ import string
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from imports import import_text
 
 from penstock.config import load
 from penstock.errors import ConfigurationError
@@ -61,3 +62,14 @@ def test_any_text_is_imported_or_refused_with_a_sentence(kind, tmp_path):
             assert site.file
 
     check()
+
+
+def test_a_long_line_and_many_empty_ones_are_read_once(capsys, tmp_path):
+    """Looked through from each of their characters, they would take longer than anybody waits."""
+    value = "a" * 100_000
+    imported = import_text(
+        capsys, tmp_path, "long", "\n" * 100_000 + f"[uwsgi]\nenv = LONG={value}\nenv = API_KEY={value}\n"
+    )
+    assert f"env = LONG={value}" in imported.verdicts
+    assert f"env = API_KEY={value}" not in imported.verdicts
+    assert imported.config().environment == {"LONG": value, "API_KEY": value}

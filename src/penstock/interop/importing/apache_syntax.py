@@ -60,7 +60,7 @@ class Reader:
                     raise wrong(place, indent, f"</{closing[1]}> closes a section, and {opened}")
                 stack.pop()
             elif line.startswith("<"):
-                section = re.fullmatch(r"<(\w+)(?:\s+(.*?))?\s*>", line)
+                section = re.fullmatch(r"<(\w+)(?:\s(.*))?>", line)
                 if not section:
                     raise wrong(place, indent, "a section begins with <Name argument>, on one line")
                 arguments = self.split(section[2] or "", place, indent)

@@ -68,7 +68,7 @@ FORMS: Mapping[str, Form] = {
         r"Dockerfile.*|.*\.Dockerfile", r"FROM\s|ENTRYPOINT\b", import_commands(commands.import_dockerfile)
     ),
     "procfile": Form(r"Procfile.*", r"web:", import_commands(commands.import_procfile)),
-    "uwsgi": Form(r".*\.(?:ini|ya?ml|json|js|xml)", r"\[uwsgi\]|uwsgi:|\{?\s*\"uwsgi\"|<uwsgi>", import_uwsgi),
+    "uwsgi": Form(r".*\.(?:ini|ya?ml|json|js|xml)", r"\[uwsgi\]|uwsgi:|(?:\{\s*)?\"uwsgi\"|<uwsgi>", import_uwsgi),
     "apache": Form(
         r"apache2?\.conf|httpd\.conf",
         r"<(?:VirtualHost|IfModule|Location|Directory)\b|(?:WSGI\w+|ServerName|Listen|Include\w*|Define|Use|Alias)\s",
@@ -131,7 +131,7 @@ def recognise(path: str) -> str:
 
 def search_line(pattern: str, text: str) -> re.Match[str] | None:
     """The first line that begins with the pattern."""
-    return re.search(rf"^\s*(?:{pattern})", text, re.MULTILINE | re.IGNORECASE)
+    return re.search(rf"^[ \t]*(?:{pattern})", text, re.MULTILINE | re.IGNORECASE)
 
 
 def read_text(path: str) -> str:

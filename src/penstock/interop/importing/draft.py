@@ -166,7 +166,8 @@ class Draft:
 
 
 # NAME=VALUE, NAME = VALUE, "NAME": VALUE, and SetEnv NAME VALUE.
-SECRET_WORD = rf"\w*(?:{secrets.SECRET_NAME})\w*"
+# From the beginning of a word on, or a long one would be looked through from each of its letters.
+SECRET_WORD = rf"(?<!\w)\w*(?:{secrets.SECRET_NAME})\w*"
 SECRET = rf"(?i)({SECRET_WORD}['\"]?\s*[=:]\s*['\"]?|\b(?:SetEnv|ENV)\s+{SECRET_WORD}\s+).+"
 
 
