@@ -1,21 +1,19 @@
 """Another server as a process: ready when its log says so, ended by a signal, its end checked. Never sleeps."""
 
 import os
-import queue
 import random
 import re
 import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from written_log import PATIENCE, WrittenLog
+
 SCRIPTS = Path(sys.executable).parent
-# Seconds after which a server that does not answer, or does not leave, fails the test instead of hanging it.
-PATIENCE = 60
 
 
 @contextmanager
@@ -42,21 +40,9 @@ def running(
         errors="replace",
         start_new_session=True,
     )
-    written: list[str] = []
-    lines: queue.SimpleQueue[str] = queue.SimpleQueue()  # "" at the end
-
-    def read() -> None:
-        for line in process.stdout:
-            written.append(line)
-            lines.put(line)
-        lines.put("")
-
-    reader = threading.Thread(target=read)
-    reader.start()
+    log = WrittenLog(process.stdout)
     try:
-        while not (found := re.search(ready, line := lines.get(timeout=PATIENCE))):
-            assert line, f"{command[0]} ended before it was ready: its log is below"
-        yield found
+        yield log.wait_for(ready)
     finally:
         process.terminate()
         try:
@@ -64,8 +50,8 @@ def running(
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
-            reader.join(PATIENCE)
-            print("".join(written))
+            log.wait_for_end()
+            print(log.text())
     assert status == ends_with, f"{command[0]} ended with {status}: its log is below"
 
 
