@@ -20,9 +20,17 @@ json.dump({
     "cwd": os.getcwd(), "umask": os.umask(0), "session": os.getsid(0), "environment": dict(os.environ),
     "fds": sorted(int(name) for name in os.listdir("/proc/self/fd")), "stdin": os.readlink("/proc/self/fd/0"),
     "files": resource.getrlimit(resource.RLIMIT_NOFILE), "nice": os.nice(0), "executable": sys.executable,
-    "blocked": len(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
+    "blocked": [int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ())],
     "handlers": [signal.getsignal(n) is signal.SIG_DFL for n in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)],
 }, os.fdopen(int(sys.argv[1]), "w"))
+"""
+
+LISTENS_LATE = """\
+import os, sys
+from penstock.supervisor.signals import SignalQueue
+told, writer = map(int, sys.argv[1:])
+os.read(told, 1)
+os.write(writer, bytes(SignalQueue().read()))
 """
 
 
@@ -76,7 +84,19 @@ def test_a_site_begins_without_the_handlers_and_the_mask_of_its_parent(world):
         seen = report(world())
     finally:
         signal.signal(signal.SIGHUP, before)
-    assert (seen["blocked"], seen["handlers"]) == (0, [True, True, True])
+    assert (seen["blocked"], seen["handlers"]) == ([signal.SIGUSR1], [True, True, True])
+
+
+def test_a_signal_to_open_the_logs_anew_waits_until_the_supervisor_listens(world):
+    reader, writer = os.pipe()
+    told, teller = os.pipe()
+    pid = start_in_world(world(), ["-c", LISTENS_LATE, str(told), str(writer)], [told, writer])
+    os.kill(pid, signal.SIGUSR1)
+    os.write(teller, b".")
+    assert os.waitpid(pid, 0) == (pid, 0)
+    assert os.read(reader, 100) == bytes([signal.SIGUSR1])
+    for fd in (reader, writer, told, teller):
+        os.close(fd)
 
 
 def test_a_directory_that_is_not_there_is_named(world, tmp_path):

@@ -189,12 +189,15 @@ def enter(world: World, pass_fds: Sequence[int]) -> None:
 
 
 def forget_signals() -> None:
-    """Gives up the parent's handlers and its wakeup pipe, and lets signals in again."""
+    """Gives up the parent's handlers and its wakeup pipe, and lets signals in again.
+
+    All but one: "open the logs anew" may come before the new supervisor listens, and would end it.
+    """
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         with contextlib.suppress(OSError):  # the C library keeps some for itself
             signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGUSR1})
 
 
 def refuse_unreadable(world: World) -> None:

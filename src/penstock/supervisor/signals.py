@@ -30,6 +30,7 @@ class SignalQueue:
         signal.set_wakeup_fd(self.writer, warn_on_full_buffer=False)
         for number in HEARD:
             signal.signal(number, do_nothing)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)  # one may have been held back: see sites/world.py
 
     def fileno(self) -> int:
         """Readable when a signal has arrived."""
