@@ -84,7 +84,8 @@ impl EventLoop {
 
     /// Looks at every deadline.
     pub(super) fn sweep(&mut self) {
-        self.next_sweep = (self.open > 0).then(|| self.now + SWEEP_EVERY);
+        let is_wanted = self.open > 0 || self.hub.large_bodies.keeps_some();
+        self.next_sweep = is_wanted.then(|| self.now + SWEEP_EVERY);
         self.look_at_calls();
         self.put_slow_responses_aside();
         self.put_slow_bodies_aside();
