@@ -42,6 +42,16 @@ def test_a_response_that_has_begun_is_cut_off_so_that_nobody_takes_it_for_whole(
         held.release()
 
 
+def test_a_late_head_request_gets_504_without_a_body(start):
+    engine = start(APP, timeout=0.3, timeout_grace=1000)
+    with engine.connect() as late:
+        late.send_request("/held", method="HEAD")
+        held = engine.tester.hears("/held")
+        assert late.head().status == 504
+        assert late.rest() == b""
+        held.release()
+
+
 def test_a_call_that_asks_for_more_time_gets_it(start):
     engine = start(APP, timeout=0.3, timeout_grace=1000)
     with engine.connect() as patient, engine.connect() as late:

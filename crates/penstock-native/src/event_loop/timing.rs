@@ -217,7 +217,7 @@ impl EventLoop {
         }
         let was_begun = std::mem::replace(&mut output.is_cut, true) || output.has_begun;
         if !was_begun {
-            let turn = Turn { version: Version::Http11, head_only: false, keep_alive: false };
+            let turn = Turn { version: Version::Http11, head_only: entry.is_head, keep_alive: false };
             let reason = "the application took too long";
             push_explained(&mut output, turn, status_text(504), reason, None, self.date.now());
             if output.flush(wire_fd(&wire)) != Ok(Flushed::Whole) {
