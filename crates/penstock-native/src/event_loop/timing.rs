@@ -2,7 +2,7 @@
 use super::reading::NO_ROOM;
 use super::{wire_fd, EventLoop, SWEEP_EVERY};
 use crate::body::Body;
-use crate::connection::{push_explained, status_text, Connection, Phase};
+use crate::connection::{break_off, push_explained, status_text, Connection, Phase};
 use crate::deadlines::{Overdue, Stage};
 use crate::hub::Late;
 use crate::output::Flushed;
@@ -225,7 +225,11 @@ impl EventLoop {
             }
         }
         // The thread still has the connection, so it is not closed yet: but its client need not wait for that.
-        let _ = shutdown(&wire.socket, if was_begun { Shutdown::Both } else { Shutdown::Write });
+        if output.is_open_ended {
+            break_off(&wire.socket);
+        } else {
+            let _ = shutdown(&wire.socket, if was_begun { Shutdown::Both } else { Shutdown::Write });
+        }
     }
 
     /// A body comes more slowly than `min_body_rate` over all of its time.
