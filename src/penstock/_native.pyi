@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NotRequired, Protocol, Self, TypedDict, final, type_check_only
 
-__all__ = ["Engine", "Front", "Scoreboard", "request_begins", "request_ends", "version"]
+__all__ = ["Engine", "Front", "Scoreboard", "check_access_log_format", "request_begins", "request_ends", "version"]
 
 @type_check_only
 class ListenerOptions(TypedDict):
@@ -200,6 +200,9 @@ class Scoreboard:
 
     def clear(self, slot: int) -> None:
         """Empties a slot before another worker gets it."""
+
+def check_access_log_format(format: str, /) -> None:
+    """Refuses a format that no access log can have. ValueError is "what is wrong; hint: what there is"."""
 
 def request_begins(*, signal: object = None, sender: object = None, environ: object = None, **_named: Any) -> None:
     """A receiver of Django's request_started: counts a request as open in this thread."""

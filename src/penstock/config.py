@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from penstock import log
 from penstock.env_files import read_variable
 from penstock.errors import ConfigurationError, nearest
-from penstock.kinds import WrongTable
+from penstock.kinds import WrongFormat, WrongTable
 from penstock.settings import BY_NAME, LAYERED, TABLE, Setting, belongs_in
 
 FILE_NAME = "penstock.toml"
@@ -190,8 +190,13 @@ def read(setting: Setting, value: object, origin: str, base: str) -> Value:
     except ValueError as error:
         raise ConfigurationError(
             f"{setting.name} cannot be {setting.kind.quote(value)} ({origin}): {error}",
-            f"the default is {setting.kind.show(read_default(setting))!r}" if setting.default else "",
+            error.hint if isinstance(error, WrongFormat) else hint_of_default(setting),
         ) from error
+
+
+def hint_of_default(setting: Setting) -> str:
+    """What a setting is when nobody chooses; "" where that is nothing."""
+    return f"the default is {setting.kind.show(read_default(setting))!r}" if setting.default else ""
 
 
 def read_default(setting: Setting) -> Any:

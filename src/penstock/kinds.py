@@ -300,6 +300,33 @@ class Server(Kind):
         return text
 
 
+class WrongFormat(ValueError):  # noqa: N818 (it says what is wrong)
+    """A format of the access log in which no line can be written."""
+
+    def __init__(self, reason: str, hint: str) -> None:
+        super().__init__(reason)
+        self.hint = hint
+
+
+class LogFormat(Kind):
+    """How a line of the access log looks: the engine knows which atoms there are."""
+
+    forms = "combined, json, or a format of Gunicorn's atoms"
+    metavar = "FORMAT"
+
+    def read(self, value: object, base: str) -> str:
+        text: str = super().read(value, base)
+        if text != "combined":  # the default, which every start reads
+            from penstock._native import check_access_log_format  # noqa: PLC0415
+
+            try:
+                check_access_log_format(text)
+            except ValueError as error:
+                reason, _, hint = str(error).partition("; hint: ")
+                raise WrongFormat(reason, hint) from error
+        return text
+
+
 class LogConfig(Kind):
     """A dictionary for logging.config.dictConfig: where it is."""
 

@@ -15,6 +15,9 @@ from penstock.secrets import concealed
 if TYPE_CHECKING:
     from penstock.log_config import Handover
 
+STARTED_IN = os.environ.get("TZ", "")  # the time zone, before an application is loaded
+STAMP = "%Y-%m-%d %H:%M:%S %z"
+
 LEVELS = ("debug", "info", "warning", "error")
 COLOURS = {"debug": "2", "info": "32", "warning": "33", "error": "31"}
 
@@ -70,9 +73,8 @@ class Journal:
             self.put(json_line(level, message, time.time(), os.getpid(), self.site))
         else:
             message = f"{self.site}: {message}" if self.site else message
-            stamp = time.strftime("%Y-%m-%d %H:%M:%S %z")
             shown = f"\x1b[{COLOURS[level]}m{level:7}\x1b[0m" if self.colour else f"{level:7}"
-            self.put(f"{stamp} {shown} " + message.replace("\n", "\n    ") + "\n")
+            self.put(f"{stamp(time.time())} {shown} " + message.replace("\n", "\n    ") + "\n")
 
     def put(self, text: str) -> None:
         """Writes text as it is, whole, so that the lines of several processes do not mix."""
@@ -81,6 +83,20 @@ class Journal:
         with contextlib.suppress(OSError):
             while data:
                 data = data[os.write(self.fd, data) :]
+
+
+def stamp(now: float) -> str:
+    """The time on the clock of those who started the server, in all of its processes.
+
+    Django sets TZ to its TIME_ZONE, and the C library follows: a worker's lines would be hours off the supervisor's.
+    """
+    if os.environ.get("TZ", "") == STARTED_IN:
+        return time.strftime(STAMP, time.localtime(now))
+    from datetime import datetime  # noqa: PLC0415 (Django has loaded both already)
+
+    from penstock.time_zone import zone_of  # noqa: PLC0415
+
+    return datetime.fromtimestamp(now, zone_of(STARTED_IN)).strftime(STAMP)
 
 
 def json_line(level: str, message: str, now: float, pid: int, site: str = "") -> str:

@@ -95,11 +95,14 @@ class Channel:
 
 
 @contextmanager
-def signals_blocked() -> Iterator[None]:
-    """Holds signals back around a fork: a child must not run its parent's handlers, or write to its wakeup pipe."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+def signals_blocked() -> Iterator[set[int]]:
+    """Holds signals back around a fork: a child must not run its parent's handlers, or write to its wakeup pipe.
+
+    Yields those that are held back afterwards, too; a child adds what must wait until it listens.
+    """
+    before = set(signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals()))
     try:
-        yield
+        yield before
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

@@ -21,6 +21,7 @@ from penstock.kinds import (
     Kind,
     Listing,
     LogConfig,
+    LogFormat,
     Mask,
     Mounts,
     Name,
@@ -602,7 +603,7 @@ TABLE = (
     Setting(
         LOGS,
         "access_log_format",
-        Kind("FORMAT"),
+        LogFormat(),
         "combined",
         "combined, json, or a format of Gunicorn's atoms such as %(h)s",
     ),

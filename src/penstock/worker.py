@@ -119,6 +119,7 @@ def listen_to_signals(engine: "Engine | Front", graceful_timeout: float) -> int:
         engine.reopen_logs()
 
     signal.signal(signal.SIGUSR1, reopen)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})  # a new front has held it back
     return reader
 
 

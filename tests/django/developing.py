@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from running_site import PATIENCE, SCRIPTS, Site
+from running_site import PATIENCE, SCRIPTS, Visitor
 
 PENSTOCK = (str(SCRIPTS / "penstock"), "runserver")
 MANAGE = (sys.executable, "manage.py", "runserver")
@@ -136,11 +136,11 @@ def write_project(directory: Path) -> Path:
     return directory
 
 
-class Developing(Site):
+class Developing(Visitor):
     """A running development server: its site, and what it has written so far, without colours."""
 
     def __init__(self, directory: Path, command: tuple[str, ...], environment: dict[str, str], terminal: bool) -> None:
-        super().__init__("", queue.SimpleQueue(), [])
+        super().__init__("")
         self.directory = directory
         self.terminal, theirs = pty.openpty() if terminal else (-1, subprocess.PIPE)
         self.process = subprocess.Popen(

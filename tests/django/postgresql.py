@@ -3,28 +3,26 @@
 import glob
 import os
 import pwd
-import queue
 import re
 import shutil
 import signal
 import subprocess
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
-from running_site import PATIENCE
+from written_log import PATIENCE, WrittenLog
 
 
 class Database:
-    """One running server; `lines` are those of its log that nobody has waited for."""
+    """One running server, and its log."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, log: WrittenLog) -> None:
         self.socket = str(directory)
-        self.lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.log = log
 
     def count(self) -> int:
         """The connections of the site, as the database sees them."""
@@ -35,7 +33,7 @@ class Database:
     def wait_until_left(self, count: int) -> None:
         """Reads the log until so many connections of the site have ended. They must have said goodbye."""
         while count:
-            line = self.lines.get(timeout=PATIENCE)
+            line = self.log.next_line()
             assert line, "PostgreSQL has ended"
             assert not re.search("unexpected EOF|could not receive|terminating", line), line
             count -= line.startswith("site|") and "disconnection" in line
@@ -74,22 +72,12 @@ def database() -> Iterator[Database]:
             stderr=subprocess.PIPE,
             text=True,
         )
-        running = Database(directory)
-        reader = threading.Thread(target=read, args=(process, running.lines))
-        reader.start()
+        log = WrittenLog(process.stderr)
         try:
-            while "ready to accept connections" not in (line := running.lines.get(timeout=PATIENCE)):
-                assert line, "PostgreSQL did not start"
-            yield running
+            log.wait_for("ready to accept connections")
+            yield Database(directory, log)
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(PATIENCE)
-            reader.join(PATIENCE)
+            log.wait_for_end()
             shutil.rmtree(directory / "data", ignore_errors=True)
-
-
-def read(process: subprocess.Popen[str], lines: queue.SimpleQueue[str]) -> None:
-    """Hands the log on; "" at the end."""
-    for line in process.stderr or ():
-        lines.put(line)
-    lines.put("")

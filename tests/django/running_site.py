@@ -1,21 +1,17 @@
 """A real `penstock serve` for a test: port 0, ready when its log says so, and a checked clean exit."""
 
 import os
-import queue
-import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import requests
+from written_log import PATIENCE, WrittenLog
 
 CHECKOUT = Path(__file__).parents[2]
 SCRIPTS = Path(sys.executable).parent
-# Seconds until a server that does not answer, or does not leave, fails the test instead of hanging it.
-PATIENCE = 60
 
 
 class Visitor(requests.Session):
@@ -38,19 +34,10 @@ class Visitor(requests.Session):
 class Site(Visitor):
     """The first visitor of a site, who also reads the server's log."""
 
-    def __init__(self, address: str, lines: queue.SimpleQueue[str], written: list[str]) -> None:
+    def __init__(self, address: str, log: WrittenLog) -> None:
         super().__init__(address)
-        self.lines, self.written = lines, written  # the server's log: not yet waited for; all of it
-
-    def wait_for(self, pattern: str) -> re.Match[str]:
-        """Reads the server's log up to a line that matches."""
-        while not (match := re.search(pattern, line := self.lines.get(timeout=PATIENCE))):
-            assert line, f"the server ended without a line like {pattern!r}"
-        return match
-
-    def log(self) -> str:
-        """What the server has written so far; all of it when it has ended."""
-        return "".join(self.written)
+        self.wait_for = log.wait_for
+        self.log = log.text  # all of it when the server has ended
 
 
 @contextmanager
@@ -66,32 +53,19 @@ def serve(directory: Path, *arguments: str, **environment: str) -> Iterator[Site
         stderr=subprocess.PIPE,
         text=True,
     )
-    written: list[str] = []
-    lines: queue.SimpleQueue[str] = queue.SimpleQueue()  # "" at the end
-
-    def read() -> None:
-        for line in process.stderr:
-            written.append(line)
-            lines.put(line)
-        lines.put("")
-
-    reader = threading.Thread(target=read)
-    reader.start()
+    log = WrittenLog(process.stderr)
     try:
-        address = ""
-        while "is ready" not in (line := lines.get(timeout=PATIENCE)):
-            assert line, "penstock serve did not start: its log is below"
-            if found := re.search(r"http://127\.0\.0\.1:\d+", line):
-                address = found[0]
-        yield Site(address, lines, written)
+        address = log.wait_for(r"address\W+(http://127\.0\.0\.1:\d+)")[1]
+        log.wait_for("is ready")
+        yield Site(address, log)
     finally:
         process.terminate()
         try:
             status = process.wait(PATIENCE)
         finally:
             process.kill()
-            reader.join(PATIENCE)
-            print("".join(written))
+            log.wait_for_end()
+            print(log.text())
     assert status == 0, "penstock serve did not stop cleanly: its log is below"
 
 

@@ -14,5 +14,5 @@ def start(project: Path, *arguments: str, **environment: str) -> Iterator[str]:
     """Serves the project; yields the base URL."""
     command = [sys.executable, "manage.py", "runserver", "127.0.0.1:0", "--noreload", *arguments]
     ready = r"development server at (http://127\.0\.0\.1:\d+)"
-    with running(command, project, ready, environment, ends_with=-signal.SIGTERM) as found:
+    with running(command, project, ready, environment, ends_with=[-signal.SIGTERM]) as found:
         yield found[1]

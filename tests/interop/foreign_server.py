@@ -1,21 +1,19 @@
 """Another server as a process: ready when its log says so, ended by a signal, its end checked. Never sleeps."""
 
 import os
-import queue
 import random
 import re
 import signal
 import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from written_log import PATIENCE, WrittenLog
+
 SCRIPTS = Path(sys.executable).parent
-# Seconds after which a server that does not answer, or does not leave, fails the test instead of hanging it.
-PATIENCE = 60
 
 
 @contextmanager
@@ -24,12 +22,12 @@ def running(
     directory: Path,
     ready: str,
     environment: Mapping[str, str] | None = None,
-    ends_with: int = 0,
+    ends_with: Collection[int] = (0,),
 ) -> Iterator[re.Match[str]]:
     """Runs `command`; yields the match of `ready` in its log, which is also what it writes to standard output.
 
     Prints the log, which pytest shows when the test fails. AssertionError when it ends before it is ready, or with
-    another status than `ends_with` on SIGTERM.
+    a status that is none of `ends_with` on SIGTERM.
     """
     process = subprocess.Popen(
         command,
@@ -42,21 +40,9 @@ def running(
         errors="replace",
         start_new_session=True,
     )
-    written: list[str] = []
-    lines: queue.SimpleQueue[str] = queue.SimpleQueue()  # "" at the end
-
-    def read() -> None:
-        for line in process.stdout:
-            written.append(line)
-            lines.put(line)
-        lines.put("")
-
-    reader = threading.Thread(target=read)
-    reader.start()
+    log = WrittenLog(process.stdout)
     try:
-        while not (found := re.search(ready, line := lines.get(timeout=PATIENCE))):
-            assert line, f"{command[0]} ended before it was ready: its log is below"
-        yield found
+        yield log.wait_for(ready)
     finally:
         process.terminate()
         try:
@@ -64,9 +50,9 @@ def running(
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
-            reader.join(PATIENCE)
-            print("".join(written))
-    assert status == ends_with, f"{command[0]} ended with {status}: its log is below"
+            log.wait_for_end()
+            print(log.text())
+    assert status in ends_with, f"{command[0]} ended with {status}: its log is below"
 
 
 def free_port() -> int:

@@ -1,6 +1,7 @@
 """Debian's HAProxy with a configuration of ours, as a process in the foreground."""
 
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,9 @@ def program() -> str:
 @contextmanager
 def start(file: Path) -> Iterator[None]:
     """Serves what the file says."""
-    with running([program(), "-W", "-f", file], file.parent, "Loading success"):
+    # Its master runs itself anew when the workers are there: a SIGTERM of just then ends it at once.
+    ends_with = (0, -signal.SIGTERM)
+    with running([program(), "-W", "-f", file], file.parent, "Loading success", ends_with=ends_with):
         yield
 
 

@@ -6,12 +6,14 @@ whoever plays the supervisor. It exits with what the front's role returns.
 
 import json
 import os
+import resource
 import socket
 import sys
 
 from penstock.config import load
 from penstock.front import FrontProcess
 from penstock.processes import Channel
+from penstock.sites.front_handle import nobody
 from penstock.sockets import Listener
 
 plan = json.loads(sys.argv[1])
@@ -21,6 +23,10 @@ def listening(fd):
     end = socket.socket(fileno=fd)
     host, port = ("localhost", "80") if end.family == socket.AF_UNIX else map(str, end.getsockname()[:2])
     return Listener(end, "unix" if end.family == socket.AF_UNIX else "tcp", host, port, "")
+
+
+if plan["files"]:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (plan["files"], plan["files"]))
 
 
 class Front(FrontProcess):
@@ -36,5 +42,6 @@ role = Front(
     sites=[(socket.socket(fileno=fd), None) for fd in plan["sites"]],
     routes=plan["routes"],
     channel=Channel(socket.socket(fileno=plan["channel"])),
+    identity=nobody() if plan["files"] and not os.geteuid() else None,
 )
 sys.exit(role.run())

@@ -26,7 +26,9 @@ ROUTES = [SHOP, BLOG, BLOG_OF_SHOP]
 class RunningFront:
     """One front on one TCP socket; its sites are `shop` (0) and `blog` (1) of neighbours.py unless told otherwise."""
 
-    def __init__(self, stack: ExitStack, routes: list[dict], sites: int, settings: dict, options: dict) -> None:
+    def __init__(
+        self, stack: ExitStack, routes: list[dict], sites: int, settings: dict, options: dict, *, files: int
+    ) -> None:
         self.stack, self.routes = stack, routes
         self.listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=1024))
         self.pairs = [self.pair() for _ in range(sites)]
@@ -41,6 +43,7 @@ class RunningFront:
             "sites": ends,
             "routes": routes,
             "channel": theirs.fileno(),
+            "files": files,
         }
         self.process = subprocess.Popen(
             [sys.executable, "-s", str(HERE / "front_process.py"), json.dumps(plan)],
@@ -98,10 +101,13 @@ class RunningFront:
 
 
 @contextmanager
-def front_with(routes=ROUTES, sites=2, options=None, **settings):
-    """Runs a front without any worker; `options` are the engine's, for what no setting allows."""
+def front_with(routes=ROUTES, sites=2, options=None, files=0, **settings):
+    """Runs a front without any worker; `options` are the engine's, for what no setting allows.
+
+    It may have so many `files` open, and root's rights, which no limit binds, are given up; 0 leaves both alone.
+    """
     with ExitStack() as stack:
-        yield RunningFront(stack, routes, sites, settings, options or {})
+        yield RunningFront(stack, routes, sites, settings, options or {}, files=files)
 
 
 def request(host: str, path: str = "/", *fields: str, method: str = "GET", body: bytes = b"") -> bytes:

@@ -7,20 +7,18 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from written_log import PATIENCE, WrittenLog
 
 import penstock
 
 # No error that is the application's shows a line of this directory. (Its name alone may be that of the checkout too.)
 OWN_CODE = os.path.dirname(penstock.__file__)
-# Seconds after which a line that does not come fails the test instead of hanging it.
-PATIENCE = 60
 
 
 class RunningPenstock:
@@ -46,20 +44,13 @@ class RunningPenstock:
             pass_fds=inherits,
         )
         self.written = []
-        self.lines = queue.SimpleQueue()
-        self.reader = threading.Thread(target=self.read)
-        self.reader.start()
-
-    def read(self):
-        for line in self.process.stderr:
-            self.lines.put(line)
-        self.lines.put("")
+        self.output = WrittenLog(self.process.stderr)
 
     def wait_for(self, pattern):
         """Reads the log up to a line that matches; returns the match."""
         while True:
             try:
-                line = self.lines.get(timeout=PATIENCE)
+                line = self.output.next_line()
             except queue.Empty:
                 pytest.fail(f"no line like {pattern!r}; so far:\n{''.join(self.written)}")
             self.written.append(line)
@@ -87,7 +78,7 @@ class RunningPenstock:
 
     def wait_for_end(self):
         """Reads everything to the end of the last process that holds standard error; returns the exit status."""
-        while line := self.lines.get(timeout=PATIENCE):
+        while line := self.output.next_line():
             self.written.append(line)
         return self.process.wait(PATIENCE)
 
@@ -157,4 +148,4 @@ def end(servers: list[RunningPenstock]) -> None:
         with suppress(ProcessLookupError):
             os.killpg(server.process.pid, signal.SIGKILL)
         server.process.wait(PATIENCE)
-        server.reader.join(PATIENCE)
+        server.output.wait_for_end()

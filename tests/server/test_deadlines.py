@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 APP = "waits"
 
 
@@ -39,6 +41,28 @@ def test_a_response_that_has_begun_is_cut_off_so_that_nobody_takes_it_for_whole(
         assert client.head().status == 200
         # The last chunk would end in this.
         assert not client.rest().endswith(b"0\r\n\r\n")
+        held.release()
+
+
+def test_a_response_whose_end_is_that_of_the_connection_is_cut_off_by_a_reset(start):
+    engine = start("answers", timeout=0.3, timeout_grace=1000)
+    with engine.connect() as client:
+        client.send(b"GET /held_pieces HTTP/1.0\r\n\r\n")
+        held = engine.tester.hears("one has been made")
+        assert client.head().status == 200
+        assert client.take(4) == b"one "
+        with pytest.raises(ConnectionResetError):
+            client.receive()
+        held.release()
+
+
+def test_a_late_head_request_gets_504_without_a_body(start):
+    engine = start(APP, timeout=0.3, timeout_grace=1000)
+    with engine.connect() as late:
+        late.send_request("/held", method="HEAD")
+        held = engine.tester.hears("/held")
+        assert late.head().status == 504
+        assert late.rest() == b""
         held.release()
 
 

@@ -1,8 +1,11 @@
 """Many sites behind one front: each request reaches its own, in order, whatever its connection was used for before."""
 
 import json
+import signal
+import time
 
 import pytest
+from raw_client import PATIENCE
 from running_front import ROUTES, descriptors_of, front_with, request, site_of
 
 
@@ -196,3 +199,17 @@ def test_the_front_reads_no_body():
         answer = client.response()
         assert (answer.status, answer["Connection"]) == (200, "close")
         assert client.rest() == b""
+
+
+def test_a_front_hears_what_was_held_back_until_it_listens(tmp_path):
+    log = tmp_path / "access.log"
+    held_back = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    try:
+        with front_with(access_log=str(log), health_path="/-/health") as front:
+            log.rename(tmp_path / "access.log.1")
+            front.process.send_signal(signal.SIGUSR1)
+            until = time.monotonic() + PATIENCE
+            while not log.exists():
+                assert time.monotonic() < until, "the signal was not heard"
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held_back)

@@ -3,7 +3,9 @@
 import os
 import signal
 import socket
+import time
 from contextlib import ExitStack
+from pathlib import Path
 
 from raw_client import PATIENCE
 from running_front import BLOG, SHOP, descriptors_of, front_with, request, site_of
@@ -130,6 +132,30 @@ def test_connections_that_wait_for_room_go_on_when_there_is_some():
             for client in clients:
                 with client:
                     assert site_of(client.response()) == "shop"
+
+
+def test_connections_wait_at_rest_while_too_many_descriptors_are_on_their_way():
+    # Linux lets a user have as many on their way as a process may have open; see unix(7), ETOOMANYREFS.
+    with front_with(files=40, options={"max_connections": 1000}) as front:
+        clients = [ask(front) for _ in range(55)]
+        until(front, "connections_accepted", 55)
+        assert 40 <= front.stats()["connections_handed"] < 55
+        wait_for_rest(front)
+        with front.engine("neighbours:shop", 0):
+            for client in clients:
+                with client:
+                    assert site_of(client.response()) == "shop"
+
+
+def wait_for_rest(front):
+    """Waits until no thread of the front has anything to do: one that tries again and again never sleeps."""
+    until = time.monotonic() + PATIENCE
+    while {state_of(thread) for thread in Path(f"/proc/{front.process.pid}/task").iterdir()} != {"S"}:
+        assert time.monotonic() < until, "the front does not rest"
+
+
+def state_of(thread):
+    return thread.joinpath("stat").read_text().rpartition(")")[2].split()[0]
 
 
 def test_a_site_is_added_while_the_front_runs():

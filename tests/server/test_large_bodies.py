@@ -2,9 +2,11 @@
 
 import random
 import threading
+import time
 import zlib
 
 import pytest
+from raw_client import PATIENCE
 
 APP = "counts:application"
 
@@ -72,3 +74,20 @@ def test_a_large_body_of_many_small_pieces_arrives_whole(start, tmp_path):
         for begin in range(0, len(body), 700):
             client.send(body[begin : begin + 700])
         assert client.response().body == expected(body)
+
+
+def test_an_idle_worker_keeps_nothing_for_large_bodies_to_come(start):
+    engine = start(APP)
+    body = body_of(4, 9_000_000)
+    with engine.connect() as client:
+        assert client.ask("/", method="POST", body=b"small").body == expected(b"small")
+        pipes = pipes_of(engine)
+        assert client.ask("/", method="POST", body=body).body == expected(body)
+        assert pipes_of(engine) > pipes
+    until = time.monotonic() + PATIENCE
+    while pipes_of(engine) > pipes:
+        assert time.monotonic() < until, engine.open_files()
+
+
+def pipes_of(engine):
+    return sum(name.startswith("pipe:") for name in engine.open_files())

@@ -1,5 +1,7 @@
 """Django projects, found and refused by real processes: the project is the smallest that has a manage.py."""
 
+import re
+
 import pytest
 from running_penstock import OWN_CODE, servers_in
 from shop_project import MANAGE, SETTINGS, WSGI, write_shop
@@ -134,3 +136,15 @@ def test_management_commands_beside_the_web_have_the_settings_and_variables_of_t
     )
     for name in ("release", "greeter", "greet"):
         server.wait_for(f"{name}: shop.live from the file$")
+
+
+def test_the_log_has_one_time_zone_whatever_the_settings_say(start, project, monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    project.joinpath("shop/settings.py").write_text(SETTINGS + 'TIME_ZONE = "America/New_York"\n')
+    fails = "def application(environ, start_response):\n    raise LookupError('in a worker')\n"
+    project.joinpath("shop/wsgi.py").write_text(WSGI + fails)
+    server = start("shop.wsgi").find_port()
+    server.get()
+    server.wait_for("the application failed")
+    server.wait_for("LookupError: in a worker")
+    assert set(re.findall(r"^\d{4}-\d\d-\d\d \S+ (\S+) ", server.log, re.MULTILINE)) == {"+0900"}

@@ -236,6 +236,17 @@ def test_a_guard_holds_for_a_site_below_any_path(start, tmp_path, script_name):
         assert refused.status == 403
 
 
+def test_a_response_that_breaks_off_ends_with_a_reset(start):
+    engine = start("mistakes", bind=BIND, uwsgi_allow=LOCAL)
+    with engine.connect(UWSGI) as client:
+        client.send(asking("/text_behind_the_head"))
+        assert client.head().status == 200
+        assert client.take(3) == b"one"
+        with pytest.raises(ConnectionResetError):
+            client.receive()
+    assert "made of bytes, not str" in engine.logged()
+
+
 def test_the_access_log_has_what_the_client_asked_for(start, tmp_path):
     log = tmp_path / "access.log"
     engine = start("answers", bind=BIND, uwsgi_allow=LOCAL, access_log=str(log))

@@ -77,6 +77,15 @@ def test_a_close_that_raises_is_logged(engine, closed_once):
     assert "on purpose, in close()" in engine.logged()
 
 
+def test_a_close_that_raises_leaves_a_response_whole_whose_end_is_that_of_the_connection(engine, closed_once):
+    with engine.connect() as client:
+        client.send(b"GET /close_raises HTTP/1.0\r\n\r\n")
+        assert client.head().status == 200
+        assert client.rest() == b"one two"
+    closed_once()
+    assert "on purpose, in close()" in engine.logged()
+
+
 def test_a_close_that_raises_hides_no_earlier_error(engine, closed_once):
     assert engine.get("/both_raise").status == 500
     closed_once()

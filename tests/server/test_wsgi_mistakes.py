@@ -122,6 +122,16 @@ def test_a_failure_behind_the_head_cuts_the_response_off(engine, name, received,
     assert logged in engine.logged()
 
 
+def test_a_failure_behind_the_head_is_told_by_a_reset_where_nothing_else_can_tell(engine):
+    with engine.connect() as client:
+        client.send(b"GET /text_behind_the_head HTTP/1.0\r\n\r\n")
+        assert client.head().status == 200
+        assert client.take(3) == b"one"
+        with pytest.raises(ConnectionResetError):
+            client.receive()
+    assert "made of bytes, not str" in engine.logged()
+
+
 def test_writing_past_the_content_length_raises_and_sends_no_more_than_that(engine):
     with engine.connect() as client:
         client.send_request("/writes_too_much")

@@ -15,6 +15,21 @@ def test_an_unknown_option_is_an_error_with_the_nearest_one(capsys):
     assert capsys.readouterr().err == "error: unrecognized arguments: --worker\n\nhint: did you mean '--workers'?\n"
 
 
+@pytest.mark.parametrize("command", ["explain", "check", "serve"])
+@pytest.mark.parametrize(
+    ("form", "reason", "hint"),
+    [
+        ("%(h)s %(Z)s", "there is no atom %(Z)s", "known are %(X)s with X one of h l u t"),
+        ("common", '"common" names nothing to log', "use combined, json, or atoms such as %(r)s"),
+    ],
+)
+def test_a_format_that_the_access_log_cannot_have_is_refused_also_without_one(capsys, command, form, reason, hint):
+    assert main([command, "--access-log-format", form]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: access_log_format cannot be '{form}' (--access-log-format): {reason}\n\n")
+    assert f"hint: {hint}" in error
+
+
 @pytest.mark.parametrize(
     ("words", "message", "hint"),
     [

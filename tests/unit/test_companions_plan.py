@@ -7,7 +7,7 @@ import pytest
 
 from penstock.companions.plan import Command, Plan, plan_of
 from penstock.companions.procfile import parse
-from penstock.companions.schedule import next_run, zone_of
+from penstock.companions.schedule import next_run
 from penstock.config import load
 from penstock.errors import ConfigurationError
 from penstock.kinds import Commands, TimeZone
@@ -185,10 +185,5 @@ def test_hours_that_come_twice_or_never_are_those_of_the_clock():
     assert {later - time for time, later in pairwise(times[1:])} == {600}
 
 
-def test_the_time_zone_is_the_machines_unless_one_is_named(monkeypatch):
-    assert zone_of("Europe/Berlin") == ZoneInfo("Europe/Berlin")
-    monkeypatch.setenv("TZ", "Asia/Tokyo")
-    assert zone_of("") == ZoneInfo("Asia/Tokyo")
-    monkeypatch.setenv("TZ", "<-03>3<-02>,M3.5.0/-2,M10.5.0/-1")
-    assert zone_of("") == UTC
+def test_no_time_zone_is_the_machines():
     assert TimeZone().read("", "/") == ""

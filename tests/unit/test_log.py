@@ -1,7 +1,11 @@
 import json
 import os
 import re
+import time
 
+import pytest
+
+from penstock import log
 from penstock.log import Journal, has_colour, json_line
 
 
@@ -87,3 +91,23 @@ def test_a_file_that_is_truncated_under_its_writer_goes_on_at_its_beginning(tmp_
     os.truncate(tmp_path / "log", 0)
     journal.put("new\n")
     assert tmp_path.joinpath("log").read_text() == "new\n"
+
+
+@pytest.fixture
+def django_in_new_york(monkeypatch):
+    """A process that was started in Tokyo, after Django has read its TIME_ZONE."""
+    monkeypatch.setattr(log, "STARTED_IN", "Asia/Tokyo")
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("django_in_new_york")
+def test_lines_keep_the_time_zone_in_which_the_server_was_started(tmp_path):
+    journal = Journal()
+    journal.open(str(tmp_path / "log"), "info")
+    journal.write("info", "in a worker")
+    assert " +0900 info    in a worker" in tmp_path.joinpath("log").read_text()
+    assert log.stamp(0) == "1970-01-01 09:00:00 +0900"

@@ -69,6 +69,18 @@ def test_signals_are_held_back_around_a_fork():
         signal.signal(signal.SIGUSR1, before)
 
 
+def test_a_child_can_hold_a_signal_back_until_it_listens():
+    with signals_blocked() as held_back:
+        pid = os.fork()
+        if not pid:
+            held_back.add(signal.SIGUSR1)
+    if not pid:
+        os.kill(os.getpid(), signal.SIGUSR1)  # by default it ends a process
+        os._exit(7)
+    assert os.waitpid(pid, 0)[1] == 7 << 8
+    assert signal.SIGUSR1 not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
 @pytest.mark.parametrize(
     ("status", "words"),
     [

@@ -307,6 +307,11 @@ impl BodyEncoder {
         self.is_bodiless
     }
 
+    /// The body is not complete, and only the end of the connection tells where it ends (RFC 9112 6.3).
+    pub fn is_open_ended(&self) -> bool {
+        matches!(self.frame, Frame::UntilClose)
+    }
+
     /// The connection may serve another request once the body is complete.
     pub fn keep_alive(&self) -> bool {
         self.keep_alive

@@ -149,6 +149,11 @@ enum Piece {
     Environ(String),
 }
 
+/// Refuses a format in which no line can be written: a sentence says why, and a hint what there is instead.
+pub fn check(format: &str) -> Result<(), String> {
+    Format::parse(format).map(drop)
+}
+
 impl Format {
     fn parse(format: &str) -> Result<Self, String> {
         match format {
@@ -186,7 +191,7 @@ fn pieces(format: &str) -> Result<Vec<Piece>, String> {
         let Some((piece, after)) = parsed else {
             let shown: String = rest.chars().take_while(|character| !character.is_whitespace()).collect();
             return Err(format!(
-                "access_log_format has an unknown atom: %{shown}; hint: known are %(X)s with X one of \
+                "there is no atom %{shown}; hint: known are %(X)s with X one of \
                  h l u t r m U q H s B b f a T M D L p, {{name}}i, {{name}}o and {{name}}e"
             ));
         };
@@ -197,9 +202,7 @@ fn pieces(format: &str) -> Result<Vec<Piece>, String> {
         rest = after;
     }
     if pieces.is_empty() {
-        return Err(format!(
-            "access_log_format names nothing to log: {format}; hint: use combined, json, or atoms such as %(r)s"
-        ));
+        return Err(format!("{format:?} names nothing to log; hint: use combined, json, or atoms such as %(r)s"));
     }
     text.push_str(rest);
     pieces.push(Piece::Text(text));
@@ -468,7 +471,7 @@ impl AccessLog {
     /// `path` is a file to append to, or `-` for standard output; `format` is `combined`, `json` or a format string
     /// with Gunicorn's atoms. The error is a sentence with a hint.
     pub fn open(path: &str, format: &str) -> Result<Self, String> {
-        let format = Format::parse(format)?;
+        let format = Format::parse(format).map_err(|error| format!("access_log_format: {error}"))?;
         let path = (path != "-").then(|| PathBuf::from(path));
         let shown = path.as_ref().map_or_else(|| "on standard output".into(), |path| format!("{path:?}"));
         let failed =

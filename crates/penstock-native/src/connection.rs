@@ -6,6 +6,7 @@ use crate::output::Output;
 use penstock_http::forwarded::{Client, Trust};
 use penstock_http::uwsgi::Gateway;
 use penstock_http::{BodyEncoder, Decoder, Field, RequestHead, Span, Turn, Version};
+use rustix::net::{connect_unspec, shutdown, Shutdown};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,6 +27,14 @@ impl Wire {
     /// The queue, locked. A thread that panicked while holding it has left it usable: every step is complete.
     pub fn output(&self) -> MutexGuard<'_, Output> {
         self.output.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends a connection so that what has been sent cannot be taken for all there is: with a reset, also while somebody else
+/// has the socket open. A unix socket knows none; its peer sees an end.
+pub fn break_off(socket: &OwnedFd) {
+    if connect_unspec(socket).is_err() {
+        let _ = shutdown(socket, Shutdown::Both);
     }
 }
 

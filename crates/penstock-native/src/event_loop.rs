@@ -65,6 +65,8 @@ struct Slot {
     missed: bool,
     /// The client has closed its sending side meanwhile.
     missed_end: bool,
+    /// Its last request was HEAD, so no answer to it has a body.
+    is_head: bool,
     /// What had been sent when the last sweep found the client's side closed.
     sent_at_end: Option<u64>,
 }

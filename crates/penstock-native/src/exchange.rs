@@ -266,6 +266,7 @@ impl Exchange {
         let State::Body(encoder) = &mut loaded.state else { return Ok(()) };
         let mut output = loaded.job.connection.wire.output();
         let complete = encoder.finish(output.tail());
+        output.is_open_ended = false;
         if !complete {
             loaded.job.connection.close = true;
             let message = "the body is shorter than the Content-Length that was announced; the connection is closed";
@@ -360,6 +361,7 @@ impl Loaded {
             return Err(self.cut());
         }
         output.has_begun = true;
+        output.is_open_ended = encoder.is_open_ended();
         output.push_bytes(&request.response_head);
         drop(output);
         request.status = head.status();

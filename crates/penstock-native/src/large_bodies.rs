@@ -97,6 +97,12 @@ impl LargeBodies {
         self.has_returned.swap(false, Ordering::SeqCst)
     }
 
+    /// Whether anything is kept for bodies to come.
+    pub fn keeps_some(&self) -> bool {
+        let state = self.state();
+        state.spare.is_some() || !state.pipes.is_empty()
+    }
+
     /// Gives up what is not in use when nobody has asked for room since the last time.
     pub fn tidy(&self) {
         let mut state = self.state();
@@ -145,6 +151,20 @@ mod tests {
         let bodies = LargeBodies::default();
         bodies.take_block_back(vec![0; 1000]);
         assert_eq!(bodies.lend_block(499).unwrap().len(), 499);
+    }
+
+    #[test]
+    fn what_is_kept_for_bodies_to_come_is_known_until_it_is_given_up() {
+        let bodies = LargeBodies::default();
+        assert!(!bodies.keeps_some());
+        assert!(bodies.lend(1000));
+        bodies.take_block_back(bodies.lend_block(1000).unwrap());
+        let pipe = bodies.lend_pipe();
+        bodies.take_pipes_back(pipe.into_iter(), 1);
+        bodies.tidy();
+        assert!(bodies.keeps_some());
+        bodies.tidy();
+        assert!(!bodies.keeps_some());
     }
 
     #[test]

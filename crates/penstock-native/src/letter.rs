@@ -1,6 +1,6 @@
 //! A connection in an envelope: its descriptor, the bytes that were read from it and who is at the other end, as one
 //! message between two processes of ours. Refuses what does not look like one.
-use rustix::io::Errno;
+use rustix::io::{retry_on_intr, Errno};
 use rustix::net::{
     recvmsg, sendmsg, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags,
@@ -61,7 +61,8 @@ impl<'a> Letter<'a> {
     }
 }
 
-/// Sends a connection with its letter, whole or not at all. AGAIN when the other side has not read enough.
+/// Sends a connection with its letter, whole or not at all. AGAIN when the other side has not read enough; when the
+/// system lacks something for it, see [`is_scarcity`].
 pub fn send(end: impl AsFd, connection: BorrowedFd<'_>, letter: &Letter<'_>) -> Result<(), Errno> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
@@ -69,12 +70,13 @@ pub fn send(end: impl AsFd, connection: BorrowedFd<'_>, letter: &Letter<'_>) -> 
     control.push(SendAncillaryMessage::ScmRights(&descriptors));
     let envelope = letter.envelope();
     let parts = [IoSlice::new(&envelope), IoSlice::new(letter.bytes)];
-    match sendmsg(end, &parts, &mut control, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
-        Ok(_) => Ok(()),
-        // Too many descriptors of this user are on their way: it ends as some are read.
-        Err(Errno::TOOMANYREFS | Errno::NOBUFS | Errno::NOMEM | Errno::INTR) => Err(Errno::AGAIN),
-        Err(error) => Err(error),
-    }
+    retry_on_intr(|| sendmsg(&end, &parts, &mut control, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)).map(drop)
+}
+
+/// Too many descriptors of this user are on their way, or memory is short. It passes, and no event says when: the other
+/// side may have room all the time.
+pub fn is_scarcity(error: Errno) -> bool {
+    matches!(error, Errno::TOOMANYREFS | Errno::NOBUFS | Errno::NOMEM)
 }
 
 /// What was received.

@@ -48,6 +48,13 @@ mod _native {
     #[pymodule_export]
     use crate::lifecycle::{request_begins, request_ends};
 
+    /// Refuses a format that no access log can have: ValueError says why, and what is known.
+    #[pyfunction]
+    #[pyo3(signature = (format, /))]
+    fn check_access_log_format(format: &str) -> PyResult<()> {
+        crate::access_log::check(format).map_err(pyo3::exceptions::PyValueError::new_err)
+    }
+
     /// The engine's version; equal to the package's.
     #[pyfunction]
     fn version() -> &'static str {

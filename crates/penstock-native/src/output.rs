@@ -74,6 +74,8 @@ pub struct Output {
     counted: u64,
     /// The head of the current response has been appended.
     pub has_begun: bool,
+    /// The body of the current response is not complete, and only the end of the connection tells where it ends.
+    pub is_open_ended: bool,
     /// The request has passed its deadline: what the application still says is not for the client.
     pub is_cut: bool,
 }

@@ -125,11 +125,9 @@ def ask_one(connection: Connection, options: Mapping[str, Any]) -> str:
 
 def status(connection: Connection, as_json: bool) -> str:
     """The figures of the supervisor and its workers."""
-    import shutil  # noqa: PLC0415 (only for people)
-
-    from penstock.admin.status import look, show  # noqa: PLC0415
+    from penstock.admin.status import columns_of_output, look, show  # noqa: PLC0415 (only for people)
 
     facts = look(connection, PAUSE)
     if as_json:
         return json.dumps(facts, indent=2) + "\n"
-    return show(facts, log.has_colour(1), shutil.get_terminal_size().columns) + "\n"
+    return show(facts, log.has_colour(1), columns_of_output()) + "\n"

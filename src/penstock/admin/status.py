@@ -78,6 +78,13 @@ def with_age(companion: Mapping[str, Any]) -> Facts:
     return facts | {"age": None if started is None else time.monotonic() - started}
 
 
+def columns_of_output() -> int:
+    """How wide a line may be: as the terminal is, or as COLUMNS says; what a program reads is never cut."""
+    import shutil  # noqa: PLC0415 (only for people)
+
+    return shutil.get_terminal_size((WIDEST, 0)).columns
+
+
 def show(facts: Facts, has_colour: bool, width: int) -> str:
     """The facts as a person reads them."""
     from rich.console import Console  # noqa: PLC0415 (only for people)

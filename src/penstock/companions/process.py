@@ -119,9 +119,10 @@ class Companions:
 
     def next_run(self, cron: str, wall: float) -> float:
         """When a job is due."""
-        from penstock.companions.schedule import next_run, zone_of  # noqa: PLC0415 (few sites have a schedule)
+        from penstock.companions.schedule import next_run  # noqa: PLC0415 (few sites have a schedule)
+        from penstock.time_zone import zone_of  # noqa: PLC0415
 
-        return next_run(cron, wall, zone_of(self.plan.time_zone))
+        return next_run(cron, wall, zone_of(self.plan.time_zone or log.STARTED_IN))
 
     def tell_end(self, pid: int, status: int) -> None:
         """A child of the supervisor has ended: one of these, or what one of these has left behind."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from penstock import log
 from penstock.admin.client import PAUSE, Connection, NoSupervisor, ask_one
-from penstock.admin.status import Facts, age, describe, mebibytes, milliseconds
+from penstock.admin.status import Facts, age, columns_of_output, describe, mebibytes, milliseconds
 from penstock.errors import PenstockError, UsageError, nearest
 from penstock.processes import memory_of
 
@@ -137,12 +137,10 @@ def reload(connection: Connection, sites: list[Mapping[str, Any]], name: str) ->
 
 def status(snapshot: Mapping[str, Any], as_json: bool) -> str:
     """One table of all sites."""
-    import shutil  # noqa: PLC0415 (only for people)
-
     facts = [site | look(site) for site in snapshot["sites"]]
     if as_json:
         return json.dumps({**snapshot, "ok": None, "sites": facts}, indent=2) + "\n"
-    return show(snapshot, facts, log.has_colour(1), shutil.get_terminal_size().columns) + "\n"
+    return show(snapshot, facts, log.has_colour(1), columns_of_output()) + "\n"
 
 
 def look(site: Mapping[str, Any]) -> Facts:

@@ -73,9 +73,10 @@ class FrontHandle:
         self.routes = table_of(parent.rules, self.numbers)
         identity = nobody() if not os.geteuid() else None
         access_log = self.open_access_log() if identity else None
-        with signals_blocked():
+        with signals_blocked() as held_back:
             pid = os.fork()
             if not pid:
+                held_back.add(signal.SIGUSR1)  # "open the logs anew" may come at once, and would end it
                 parent.leave_behind()
                 # Before signals are let in: logs may be rotated now, and nobody else hears it here yet.
                 signal.signal(signal.SIGUSR1, lambda *_: log.journal.reopen())

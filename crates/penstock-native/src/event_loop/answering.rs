@@ -38,6 +38,9 @@ impl EventLoop {
             }
         }
         request.shape = shape(request.method(), request.path());
+        if let Some(slot) = self.slots.get_mut(connection.slot as usize) {
+            slot.is_head = request.method() == b"HEAD";
+        }
         let job = Job { connection, request };
         if self.ready.admits(self.now) && !self.is_deaf {
             self.ready.push(self.now, job);

@@ -42,8 +42,10 @@ pub(super) struct Leaving {
 /// What has become of a connection that was to be passed on.
 enum Passed {
     On,
-    /// Not yet.
+    /// Not yet: an event tells when there is room.
     NoRoom,
+    /// Not yet, and only the sweep finds out when.
+    Scarce,
     /// Never, and why.
     Nowhere(Cow<'static, str>),
 }
@@ -116,11 +118,13 @@ impl EventLoop {
     pub(super) fn hand_over(&mut self, mut connection: Box<Connection>, index: usize) {
         match self.pass_on(&connection, index) {
             Passed::On => self.drop_connection(connection),
-            Passed::NoRoom => {
+            passed @ (Passed::NoRoom | Passed::Scarce) => {
                 connection.phase = Phase::Leaving;
                 connection.deadline = self.now + self.hub.settings.queue_timeout;
                 self.leaving.push_back(Leaving { slot: connection.slot, id: connection.id, place: index });
-                self.tell_when_writable(index);
+                if matches!(passed, Passed::NoRoom) {
+                    self.tell_when_writable(index);
+                }
                 self.put_back(connection);
             }
             Passed::Nowhere(reason) => self.put_off(connection, Some(index), &reason),
@@ -151,6 +155,7 @@ impl EventLoop {
                 Passed::On
             }
             Err(Errno::AGAIN) => Passed::NoRoom,
+            Err(error) if letter::is_scarcity(error) => Passed::Scarce,
             Err(Errno::MSGSIZE) => Passed::Nowhere("the request's head is too large to be passed on".into()),
             Err(_) => Passed::Nowhere("nobody serves this site".into()),
         }
@@ -193,9 +198,9 @@ impl EventLoop {
 
     /// A place has room again.
     pub(super) fn retry(&mut self, index: usize) {
-        let mut is_full = false;
+        let mut obstacle = None;
         for leaving in std::mem::take(&mut self.leaving) {
-            if leaving.place != index || is_full {
+            if leaving.place != index || obstacle.is_some() {
                 self.leaving.push_back(leaving);
                 continue;
             }
@@ -207,15 +212,15 @@ impl EventLoop {
             let Some(connection) = self.take(leaving.slot) else { continue };
             match self.pass_on(&connection, index) {
                 Passed::On => self.drop_connection(connection),
-                Passed::NoRoom => {
-                    is_full = true;
+                passed @ (Passed::NoRoom | Passed::Scarce) => {
+                    obstacle = Some(passed);
                     self.put_back(connection);
                     self.leaving.push_back(leaving);
                 }
                 Passed::Nowhere(reason) => self.put_off(connection, Some(index), &reason),
             }
         }
-        if is_full {
+        if matches!(obstacle, Some(Passed::NoRoom)) {
             self.tell_when_writable(index);
         }
     }

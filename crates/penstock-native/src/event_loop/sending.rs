@@ -1,7 +1,7 @@
 //! Responses leave as fast as their clients read; large ones wait in files.
 use super::timing::IDLE_GRACE;
 use super::{EventLoop, Verdict};
-use crate::connection::{Connection, Phase};
+use crate::connection::{break_off, Connection, Phase};
 use crate::output::Flushed;
 use crate::unread;
 use rustix::net::{shutdown, Shutdown};
@@ -38,6 +38,10 @@ impl EventLoop {
     /// A response has left.
     pub(super) fn begin_next(&mut self, mut connection: Box<Connection>) {
         if connection.close {
+            if connection.wire.output().is_open_ended {
+                break_off(&connection.wire.socket);
+                return self.drop_connection(connection);
+            }
             // RFC 9112 9.6: where bytes wait unread, closing makes the kernel send a reset, which can overtake our
             // answer. Most clients have closed when we look, or do it now.
             let _ = shutdown(&connection.wire.socket, Shutdown::Write);

@@ -2,7 +2,7 @@
 use super::reading::NO_ROOM;
 use super::{wire_fd, EventLoop, SWEEP_EVERY};
 use crate::body::Body;
-use crate::connection::{push_explained, status_text, Connection, Phase};
+use crate::connection::{break_off, push_explained, status_text, Connection, Phase};
 use crate::deadlines::{Overdue, Stage};
 use crate::hub::Late;
 use crate::output::Flushed;
@@ -84,7 +84,8 @@ impl EventLoop {
 
     /// Looks at every deadline.
     pub(super) fn sweep(&mut self) {
-        self.next_sweep = (self.open > 0).then(|| self.now + SWEEP_EVERY);
+        let is_wanted = self.open > 0 || self.hub.large_bodies.keeps_some();
+        self.next_sweep = is_wanted.then(|| self.now + SWEEP_EVERY);
         self.look_at_calls();
         self.put_slow_responses_aside();
         self.put_slow_bodies_aside();
@@ -216,7 +217,7 @@ impl EventLoop {
         }
         let was_begun = std::mem::replace(&mut output.is_cut, true) || output.has_begun;
         if !was_begun {
-            let turn = Turn { version: Version::Http11, head_only: false, keep_alive: false };
+            let turn = Turn { version: Version::Http11, head_only: entry.is_head, keep_alive: false };
             let reason = "the application took too long";
             push_explained(&mut output, turn, status_text(504), reason, None, self.date.now());
             if output.flush(wire_fd(&wire)) != Ok(Flushed::Whole) {
@@ -224,7 +225,11 @@ impl EventLoop {
             }
         }
         // The thread still has the connection, so it is not closed yet: but its client need not wait for that.
-        let _ = shutdown(&wire.socket, if was_begun { Shutdown::Both } else { Shutdown::Write });
+        if output.is_open_ended {
+            break_off(&wire.socket);
+        } else {
+            let _ = shutdown(&wire.socket, if was_begun { Shutdown::Both } else { Shutdown::Write });
+        }
     }
 
     /// A body comes more slowly than `min_body_rate` over all of its time.
