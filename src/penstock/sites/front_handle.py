@@ -76,10 +76,8 @@ class FrontHandle:
         with signals_blocked() as held_back:
             pid = os.fork()
             if not pid:
-                held_back.add(signal.SIGUSR1)  # "open the logs anew" may come at once, and would end it
+                held_back.add(signal.SIGUSR1)  # "open the logs anew" may come at once; worker.py lets it in
                 parent.leave_behind()
-                # Before signals are let in: logs may be rotated now, and nobody else hears it here yet.
-                signal.signal(signal.SIGUSR1, lambda *_: log.journal.reopen())
                 ours.close()
                 raise Forked(
                     FrontProcess(
