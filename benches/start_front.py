@@ -38,6 +38,6 @@ for site, (_, end) in enumerate(pairs):
         os._exit(0)
 kept, told = Channel.pair()
 role = FrontProcess(
-    config=config, listeners=listeners, sites=[front for front, _ in pairs], routes=routes, channel=told
+    config=config, listeners=listeners, sites=[(front, None) for front, _ in pairs], routes=routes, channel=told
 )
 sys.exit(role.run())
