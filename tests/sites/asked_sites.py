@@ -15,6 +15,23 @@ def app(environ, start_response):
     return [" ".join(words).encode()]
 """
 
+# Two that serve, and one that is started when somebody asks for it.
+THREE_SITES = """
+[sites.shop]
+app = "shop:app"
+hosts = ["shop.example"]
+workers = 1
+[sites.blog]
+app = "blog:app"
+hosts = ["blog.example"]
+workers = 1
+[sites.rare]
+app = "rare:app"
+hosts = ["rare.example"]
+workers = 1
+on_demand = true
+"""
+
 
 def ask(
     port: int, host: str, path: str = "/", connection: http.client.HTTPConnection | None = None

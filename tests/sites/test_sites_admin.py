@@ -7,25 +7,11 @@ import re
 import signal
 
 import pytest
-from asked_sites import ask, site_of, snapshot, wait_until_up
+from asked_sites import THREE_SITES, ask, site_of, snapshot, wait_until_up
 from prometheus_client.parser import text_string_to_metric_families
 from running_penstock import PATIENCE
 
-SITES = """admin_bind = ["127.0.0.1:0"]
-[sites.shop]
-app = "shop:app"
-hosts = ["shop.example"]
-workers = 1
-[sites.blog]
-app = "blog:app"
-hosts = ["blog.example"]
-workers = 1
-[sites.rare]
-app = "rare:app"
-hosts = ["rare.example"]
-workers = 1
-on_demand = true
-"""
+SITES = 'admin_bind = ["127.0.0.1:0"]' + THREE_SITES
 
 
 @pytest.fixture

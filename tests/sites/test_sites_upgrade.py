@@ -2,24 +2,9 @@
 
 import http.client
 
-from asked_sites import Visitor, ask, site_of, snapshot
+from asked_sites import THREE_SITES, Visitor, ask, site_of, snapshot
 from running_penstock import PATIENCE
 
-SITES = """
-[sites.shop]
-app = "shop:app"
-hosts = ["shop.example"]
-workers = 1
-[sites.blog]
-app = "blog:app"
-hosts = ["blog.example"]
-workers = 1
-[sites.rare]
-app = "rare:app"
-hosts = ["rare.example"]
-workers = 1
-on_demand = true
-"""
 NAMES = "shop", "blog", "rare"
 
 
@@ -47,7 +32,7 @@ def wait_until_replaced(server):
 
 
 def test_an_upgrade_replaces_every_process_and_loses_no_request(serve_sites):
-    server = serve_sites(SITES, *NAMES, up=("shop", "blog"))
+    server = serve_sites(THREE_SITES, *NAMES, up=("shop", "blog"))
     before = snapshot(server)
     assert ask(server.port, "rare.example")[0] == 200
     visitors = [Visitor(server.port, host) for host in ("shop.example", "blog.example")]
@@ -68,7 +53,7 @@ def test_an_upgrade_replaces_every_process_and_loses_no_request(serve_sites):
 
 
 def test_connections_that_rest_during_an_upgrade_go_on_with_the_new_sites(serve_sites):
-    server = serve_sites(SITES, *NAMES, up=("shop", "blog"))
+    server = serve_sites(THREE_SITES, *NAMES, up=("shop", "blog"))
     kept = [http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE) for _ in range(20)]
     for connection in kept:
         assert ask(0, "shop.example", connection=connection)[0] == 200
@@ -82,7 +67,7 @@ def test_connections_that_rest_during_an_upgrade_go_on_with_the_new_sites(serve_
 
 
 def test_an_upgrade_with_a_site_that_cannot_start_any_more_changes_nothing_and_says_which(serve_sites, tmp_path):
-    server = serve_sites(SITES, *NAMES, up=("shop", "blog"))
+    server = serve_sites(THREE_SITES, *NAMES, up=("shop", "blog"))
     before = snapshot(server)
     tmp_path.joinpath("blog.py").write_text("import nothing_of_that_name\n")
     output, error, status = server.command("upgrade")
@@ -99,7 +84,9 @@ def test_an_upgrade_with_a_site_that_cannot_start_any_more_changes_nothing_and_s
 
 
 def test_what_was_stopped_or_broken_before_an_upgrade_does_not_prevent_it(serve_sites, tmp_path):
-    server = serve_sites(SITES.replace("rare:app", "missing:app").replace("on_demand = true", ""), "shop", "blog")
+    server = serve_sites(
+        THREE_SITES.replace("rare:app", "missing:app").replace("on_demand = true", ""), "shop", "blog"
+    )
     assert server.command("stop", "blog") == ("", "", 0)
     assert server.command("upgrade") == ("", "", 0)
     wait_until_replaced(server)
@@ -111,7 +98,7 @@ def test_what_was_stopped_or_broken_before_an_upgrade_does_not_prevent_it(serve_
 
 
 def test_a_stop_during_an_upgrade_ends_the_new_parent_too(serve_sites, tmp_path):
-    server = serve_sites(SITES, *NAMES, up=("shop", "blog"))
+    server = serve_sites(THREE_SITES, *NAMES, up=("shop", "blog"))
     tmp_path.joinpath("blog.py").write_text("import time\ntime.sleep(1000)\n")
     server.send("USR2")
     server.wait_for("upgrading: a new supervisor")
@@ -120,6 +107,6 @@ def test_a_stop_during_an_upgrade_ends_the_new_parent_too(serve_sites, tmp_path)
 
 
 def test_one_of_several_sites_is_not_upgraded_alone(serve_sites):
-    server = serve_sites(SITES, *NAMES, up=("shop", "blog"))
+    server = serve_sites(THREE_SITES, *NAMES, up=("shop", "blog"))
     _, error, status = server.command("upgrade", "shop")
     assert (status, error.splitlines()[0]) == (1, "error: one of several sites cannot be upgraded alone")
