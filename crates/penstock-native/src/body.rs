@@ -18,7 +18,7 @@ pub enum Body {
     /// Up to `body_memory` bytes.
     Memory(Vec<u8>),
     /// Larger, and quick: in room that such bodies share.
-    Large(Block),
+    Large(LargeBody),
     /// Larger: a file without a name, so that nothing is left behind whatever happens.
     File(Spooled),
 }
@@ -52,7 +52,7 @@ impl Spooled {
 }
 
 /// A body that comes fast, in the room that such bodies share. The room comes back when it is dropped.
-pub struct Block {
+pub struct LargeBody {
     place: Place,
     /// Bytes of the whole body: so much room it has.
     length: usize,
@@ -66,7 +66,7 @@ enum Place {
     Memory(Vec<u8>),
 }
 
-impl Block {
+impl LargeBody {
     /// Receives at most `most` bytes of the body; 0 when the client has closed. `NOMEM`: it must go to a file.
     pub fn receive(&mut self, socket: impl AsFd, most: usize) -> Result<usize, Errno> {
         if let Place::Pipes(pipes) = &mut self.place {
@@ -124,7 +124,8 @@ impl Block {
         }
     }
 }
-impl Drop for Block {
+
+impl Drop for LargeBody {
     fn drop(&mut self) {
         self.put(Place::Memory(Vec::new()));
         self.hub.large_bodies.take_back(self.length);
@@ -133,7 +134,7 @@ impl Drop for Block {
     }
 }
 
-impl std::fmt::Debug for Block {
+impl std::fmt::Debug for LargeBody {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{} of {} bytes", self.filled, self.length)
     }
@@ -164,11 +165,11 @@ impl Body {
         match std::mem::take(self) {
             Body::Empty => {}
             Body::Memory(held) => spooled.unwritten = held,
-            Body::Large(mut block) => {
+            Body::Large(mut large) => {
                 let mut part = vec![0; WRITE];
                 let mut position = 0;
-                while position < block.filled {
-                    let count = block.read_at(position as u64, &mut part)?;
+                while position < large.filled {
+                    let count = large.read_at(position as u64, &mut part)?;
                     spooled.append(&part[..count])?;
                     position += count;
                 }
@@ -183,14 +184,14 @@ impl Body {
     }
 
     /// Moves it to where a large body of `length` bytes in all comes fast. False when there is no room now.
-    pub fn move_to_block(&mut self, length: u64, hub: &Arc<Hub>) -> bool {
+    pub fn move_to_shared_room(&mut self, length: u64, hub: &Arc<Hub>) -> bool {
         let Ok(length) = usize::try_from(length) else { return false };
         if !hub.large_bodies.lend(length) {
             return false;
         }
         let held = if let Body::Memory(held) = std::mem::take(self) { held } else { Vec::new() };
         let filled = held.len();
-        *self = Body::Large(Block { place: Place::Pipes(Pipes::new(held)), length, filled, hub: hub.clone() });
+        *self = Body::Large(LargeBody { place: Place::Pipes(Pipes::new(held)), length, filled, hub: hub.clone() });
         true
     }
 
@@ -199,7 +200,7 @@ impl Body {
         match self {
             Body::Empty => Some(&[]),
             Body::Memory(held) => Some(held),
-            Body::Large(block) => block.in_memory(),
+            Body::Large(large) => large.in_memory(),
             Body::File(_) => None,
         }
     }
@@ -217,7 +218,7 @@ impl Body {
     pub fn len(&self) -> u64 {
         match self {
             Body::File(spooled) => spooled.written + spooled.unwritten.len() as u64,
-            Body::Large(block) => block.filled as u64,
+            Body::Large(large) => large.filled as u64,
             Body::Memory(held) => held.len() as u64,
             Body::Empty => 0,
         }
@@ -226,7 +227,7 @@ impl Body {
     /// Copies bytes from `position` on, where the last call has ended, into `target`; how many, 0 at the end.
     pub fn read_at(&mut self, position: u64, target: &mut [u8]) -> io::Result<usize> {
         match self {
-            Body::Large(block) => Ok(block.read_at(position, target)?),
+            Body::Large(large) => Ok(large.read_at(position, target)?),
             body => body.peek_at(position, target),
         }
     }
@@ -235,7 +236,7 @@ impl Body {
     pub fn peek_at(&mut self, position: u64, target: &mut [u8]) -> io::Result<usize> {
         match self {
             Body::File(spooled) => Ok(pread(&spooled.file, target, position)?),
-            Body::Large(Block { place: Place::Pipes(pipes), .. }) => Ok(pipes.peek_at(position, target)?),
+            Body::Large(LargeBody { place: Place::Pipes(pipes), .. }) => Ok(pipes.peek_at(position, target)?),
             body => Ok(copy(body.in_memory().unwrap_or_default(), position, target)),
         }
     }

@@ -104,7 +104,7 @@ pub struct Connection {
     pub close: bool,
     /// Bytes of its response in memory, as the loop has counted them.
     pub unread: usize,
-    /// Its body may wait no longer for memory that large bodies share: it goes to a file.
+    /// Its body may wait no longer for room that large bodies share: it goes to a file.
     pub spools: bool,
     /// The front has found that the next request is ours.
     pub is_placed: bool,

@@ -103,7 +103,7 @@ pub struct EventLoop {
     held: Vec<u32>,
     /// A large response is leaving at once.
     sends_large: bool,
-    /// Connections whose large body waits for memory, and since when.
+    /// Connections whose large body waits for room, and since when.
     hungry: VecDeque<(u64, Instant)>,
     /// Slots that have more to do although no event will say so.
     again: Vec<u32>,

@@ -110,16 +110,16 @@ impl EventLoop {
             {
                 return Large::No;
             }
-            if !request.body.move_to_block(length, &self.hub) {
+            if !request.body.move_to_shared_room(length, &self.hub) {
                 if !self.hungry.iter().any(|(id, _)| *id == connection.id) {
                     self.hungry.push_back((connection.id, self.now));
                 }
                 return Large::Waits;
             }
         }
-        let Body::Large(block) = &mut request.body else { return Large::No };
+        let Body::Large(large) = &mut request.body else { return Large::No };
         let most = usize::try_from(left).unwrap_or(usize::MAX).min(LARGE_RECEIVE);
-        let count = match block.receive(&connection.wire.socket, most) {
+        let count = match large.receive(&connection.wire.socket, most) {
             Ok(0) => return Large::Ended,
             Ok(count) => count,
             Err(Errno::AGAIN) => {
@@ -145,7 +145,7 @@ impl EventLoop {
         }
     }
 
-    /// Goes on with bodies that wait for memory when some has come back.
+    /// Goes on with bodies that wait for room when some has come back.
     pub(super) fn feed_hungry(&mut self) -> bool {
         if !self.hub.large_bodies.take_news() || self.hungry.is_empty() {
             return false;
@@ -324,7 +324,7 @@ impl EventLoop {
 
 /// What became of a large body for which more may have come.
 enum Large {
-    /// It is none, or not one for the memory that they share.
+    /// It is none, or not one for the room that they share.
     No,
     Received,
     Waits,
