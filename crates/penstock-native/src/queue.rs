@@ -7,9 +7,14 @@ use std::time::{Duration, Instant};
 /// A burst may wait for the whole of `timeout`. A queue that has not been empty for half as long is no burst: more
 /// work comes than can be done, and waiting would only make every answer late. Then a tenth of it is allowed.
 /// The idea is controlled delay: look at how long the queue has been standing, not at how long it is.
+///
+/// Jobs that mostly wait have a lane of their own: started soon, they wait while the others are being worked on. The
+/// lanes take turns, so none of them is kept waiting by the other for longer than it has jobs itself.
 #[derive(Debug)]
 pub struct Queue<T> {
-    jobs: VecDeque<(Instant, T)>,
+    lanes: [VecDeque<(Instant, T)>; 2],
+    /// The lane that has its turn, if it has a job.
+    next: usize,
     size: usize,
     timeout: Duration,
     /// Since when there has always been something waiting.
@@ -19,68 +24,90 @@ pub struct Queue<T> {
     pace: Duration,
 }
 
+/// Where jobs stand in line that compute, and those that mostly wait.
+const USUAL: usize = 0;
+const WAITING: usize = 1;
+
 /// A standing queue may be this part of the timeout long.
 const STANDING_PART: u32 = 10;
 
 impl<T> Queue<T> {
     /// A queue for `size` jobs, each of which waits no longer than `timeout`.
     pub fn new(size: usize, timeout: Duration) -> Self {
-        Self { jobs: VecDeque::new(), size, timeout, standing_since: None, last_start: None, pace: Duration::ZERO }
+        Self {
+            lanes: Default::default(),
+            next: WAITING,
+            size,
+            timeout,
+            standing_since: None,
+            last_start: None,
+            pace: Duration::ZERO,
+        }
     }
 
     /// Jobs that wait.
     pub fn len(&self) -> usize {
-        self.jobs.len()
+        self.lanes.iter().map(VecDeque::len).sum()
     }
 
     /// Nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.jobs.is_empty()
+        self.lanes.iter().all(VecDeque::is_empty)
     }
 
     /// Would a job that comes now be started in time?
     pub fn admits(&self, now: Instant) -> bool {
-        if self.jobs.len() >= self.size {
+        if self.len() >= self.size {
             return false;
         }
         let allowed = match self.standing_since {
             Some(since) if now.duration_since(since) > self.timeout / 2 => self.timeout / STANDING_PART,
             _ => self.timeout,
         };
-        self.pace.saturating_mul(self.jobs.len() as u32) <= allowed
+        self.pace.saturating_mul(self.len() as u32) <= allowed
     }
 
     /// Adds a job at the end.
     pub fn push(&mut self, now: Instant, job: T) {
-        if self.jobs.is_empty() {
+        self.push_to(USUAL, now, job);
+    }
+
+    /// Adds a job that will mostly wait.
+    pub fn push_waiting(&mut self, now: Instant, job: T) {
+        self.push_to(WAITING, now, job);
+    }
+
+    fn push_to(&mut self, lane: usize, now: Instant, job: T) {
+        if self.is_empty() {
             self.standing_since.get_or_insert(now);
             self.last_start = None;
         }
-        self.jobs.push_back((now, job));
+        self.lanes[lane].push_back((now, job));
     }
 
-    /// Takes the oldest job to start it, and says how long it has waited.
+    /// Takes the oldest job of a lane to start it, and says how long it has waited.
     pub fn pop(&mut self, now: Instant) -> Option<(Duration, T)> {
-        let (since, job) = self.jobs.pop_front()?;
+        let lane = if self.lanes[self.next].is_empty() { 1 - self.next } else { self.next };
+        let (since, job) = self.lanes[lane].pop_front()?;
+        self.next = 1 - lane;
         if let Some(last) = self.last_start.replace(now) {
             let pace = now.saturating_duration_since(last);
             self.pace = (self.pace * 15 + pace) / 16;
         }
-        if self.jobs.is_empty() {
+        if self.is_empty() {
             self.standing_since = None;
             self.last_start = None;
         }
         Some((now.saturating_duration_since(since), job))
     }
 
-    /// Takes out the oldest job when it has waited too long.
+    /// Takes out a job that has waited too long.
     pub fn pop_expired(&mut self, now: Instant) -> Option<T> {
-        let (since, _) = self.jobs.front()?;
-        if now.saturating_duration_since(*since) <= self.timeout {
-            return None;
-        }
-        let (_, job) = self.jobs.pop_front()?;
-        if self.jobs.is_empty() {
+        let timeout = self.timeout;
+        let is_expired = |(since, _): &(Instant, T)| now.saturating_duration_since(*since) > timeout;
+        let lane = self.lanes.iter_mut().find(|lane| lane.front().is_some_and(is_expired))?;
+        let (_, job) = lane.pop_front()?;
+        if self.is_empty() {
             self.standing_since = None;
         }
         Some(job)
@@ -138,6 +165,35 @@ mod tests {
         assert_eq!(queue.pop_expired(now + 800 * MILLISECOND), None);
         assert_eq!(queue.pop_expired(now + 1100 * MILLISECOND), Some("old"));
         assert_eq!(queue.pop_expired(now + 1100 * MILLISECOND), None);
+        assert_eq!(queue.len(), 1);
+    }
+
+    #[test]
+    fn jobs_that_wait_take_turns_with_the_others() {
+        let now = Instant::now();
+        let mut queue = Queue::new(10, Duration::from_secs(1));
+        for job in ["short 1", "short 2", "short 3"] {
+            queue.push(now, job);
+        }
+        for job in ["waits 1", "waits 2"] {
+            queue.push_waiting(now, job);
+        }
+        assert_eq!(queue.len(), 5);
+        let started: Vec<_> = std::iter::from_fn(|| queue.pop(now)).map(|(_, job)| job).collect();
+        assert_eq!(started, ["waits 1", "short 1", "waits 2", "short 2", "short 3"]);
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn each_lane_loses_what_has_waited_too_long() {
+        let now = Instant::now();
+        let mut queue = Queue::new(10, Duration::from_secs(1));
+        queue.push_waiting(now, "waits");
+        queue.push(now, "short");
+        let later = now + 1100 * MILLISECOND;
+        queue.push(later, "new");
+        let expired: Vec<_> = std::iter::from_fn(|| queue.pop_expired(later)).collect();
+        assert_eq!(expired, ["short", "waits"]);
         assert_eq!(queue.len(), 1);
     }
 }

@@ -92,6 +92,10 @@ const LONG: f32 = 10_000.0;
 /// than so many times its own CPU time may be such a one.
 const DOUBTFUL: f32 = 20.0;
 
+/// A route that waits for so many times its own CPU time does little else. Where that is not true after all, only the
+/// order of requests was another one.
+const MOSTLY: f32 = 5.0;
+
 /// Of so many calls of a doubtful route …
 const PROBE_EVERY: u32 = 256;
 
@@ -118,6 +122,12 @@ impl Routes {
             }
         }
         Plan::LendFirst
+    }
+
+    /// Does a call of this shape do little else than wait?
+    pub fn mostly_waits(&self, shape: u64) -> bool {
+        let mostly_waits = |route: &Route| route.waited >= WORTHWHILE_WAIT && route.waited >= MOSTLY * route.cpu;
+        self.routes.get(&shape).is_some_and(mostly_waits)
     }
 
     /// Is CPU time to be measured in the next call of this shape?
@@ -211,6 +221,14 @@ mod tests {
         assert_eq!(after(&[measured(40_000, 39_000, 0)]).plan(1), Plan::LendFirst);
         assert_eq!(after(&[measured(1_400, 1_390, 0)]).plan(1), Plan::Inline);
         assert_eq!(after(&[measured(60, 55, 0)]).plan(1), Plan::Inline);
+    }
+
+    #[test]
+    fn who_computes_as_well_does_not_mostly_wait() {
+        assert!(after(&[measured(50_000, 200, 0)]).mostly_waits(1));
+        assert!(!after(&[measured(50_000, 15_000, 0)]).mostly_waits(1));
+        assert!(!after(&[measured(60, 1, 0)]).mostly_waits(1));
+        assert!(!Routes::default().mostly_waits(1));
     }
 
     #[test]

@@ -41,11 +41,15 @@ impl EventLoop {
         if let Some(slot) = self.slots.get_mut(connection.slot as usize) {
             slot.is_head = request.method() == b"HEAD";
         }
+        // With one thread nobody else would compute while it waits.
+        let waits = self.hub.settings.threads > 1 && self.routes.mostly_waits(request.shape);
         let job = Job { connection, request };
-        if self.ready.admits(self.now) && !self.is_deaf {
-            self.ready.push(self.now, job);
-        } else {
+        if !self.ready.admits(self.now) || self.is_deaf {
             self.reject(job);
+        } else if waits {
+            self.ready.push_waiting(self.now, job);
+        } else {
+            self.ready.push(self.now, job);
         }
     }
 
