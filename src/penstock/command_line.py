@@ -1,13 +1,13 @@
 """The words that `penstock` understands: THE table of commands, and a parser made from it. Runs nothing.
 
-The options of a command are made only when it is the one that is called: a hundred settings that nobody asks for would
-stay in the supervisor's memory.
+Only the command that is called gets a parser, and only the settings among the words get options, unless somebody wants
+to read them all: making a hundred of them takes a twentieth of a start, and a megabyte of the supervisor's memory.
 """
 
 import argparse
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from penstock.development.flags import FLAGS
@@ -51,14 +51,15 @@ class Parser(argparse.ArgumentParser):
 class Command(NamedTuple):
     """One command. `add_options` gives its parser what may follow the name.
 
-    `serves`: it takes what `serve` takes, Gunicorn's flags with the settings. `usage` is for those with too many
-    options to list them all twice.
+    `settings`: each setting is an option of it. `serves`: it takes what `serve` takes, also Gunicorn's flags. `usage`
+    is for those with too many options to list them all twice.
     """
 
     name: str
     help: str
     description: str
     add_options: Callable[[argparse.ArgumentParser], None]
+    settings: bool = False
     serves: bool = False
     usage: str | None = None
 
@@ -69,7 +70,8 @@ def build_parser(words: Sequence[str]) -> Parser:
     The options that it gives have the command's name as `command`; None without a command.
     """
     formatter: Callable[..., argparse.HelpFormatter] = plain_formatter
-    if not {"-h", "--help"}.isdisjoint(words) or not words:
+    is_read = not {"-h", "--help"}.isdisjoint(words) or not words
+    if is_read:
         from rich_argparse import RichHelpFormatter  # noqa: PLC0415 (60 ms that serving does not pay)
 
         # "[v6]:port" is an address and no markup.
@@ -84,7 +86,8 @@ def build_parser(words: Sequence[str]) -> Parser:
     )
     parser.add_argument("--version", nargs=0, action=ShowVersion, help="show the version and leave")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", parser_class=Parser)
-    for command in COMMANDS:
+    called = [command for command in COMMANDS if command.name in words[:1]]
+    for command in called or COMMANDS:
         adding = commands.add_parser(
             command.name,
             help=command.help,
@@ -93,15 +96,15 @@ def build_parser(words: Sequence[str]) -> Parser:
             formatter_class=formatter,
             allow_abbrev=False,
         )
-        if command.name not in words[:1]:
+        if not called:
             continue
         command.add_options(adding)
-        if command.serves:
-            add_settings(adding)
-            if has_foreign_flags(words):
-                from penstock.gunicorn_flags import add_to  # noqa: PLC0415 (only for who brings Gunicorn's habits)
+        if command.settings:
+            add_settings(adding, LAYERED if is_read else asked_for(words))
+        if command.serves and has_foreign_flags(words):
+            from penstock.gunicorn_flags import add_to  # noqa: PLC0415 (only for who brings Gunicorn's habits)
 
-                add_to(adding)
+            add_to(adding)
     return parser
 
 
@@ -122,12 +125,27 @@ def complete(words: Sequence[str]) -> list[str]:
     return completed
 
 
+def flags_of(setting: Setting) -> set[str]:
+    """All that may stand for a setting on the command line, in full."""
+    return {setting.flag, setting.flag.replace("--", "--no-", 1), setting.short} - {""}
+
+
+def flags_in(words: Sequence[str]) -> set[str]:
+    """What looks like a flag among these words."""
+    return {word.partition("=")[0] for word in words if word.startswith("-") and word != "-"}
+
+
+def asked_for(words: Sequence[str]) -> list[Setting]:
+    """The settings that these words may set: those whose flags are among them, and the one that needs no flag."""
+    flags = flags_in(words)
+    flags |= {flag[:2] for flag in flags}  # a short one may have its value right behind it
+    return [setting for setting in LAYERED if setting.name == "app" or not flags.isdisjoint(flags_of(setting))]
+
+
 def has_foreign_flags(words: Sequence[str]) -> bool:
     """Whether there is a word that looks like a flag and is none of the table's."""
-    own = OWN_FLAGS.union(*({one.flag, one.flag.replace("--", "--no-", 1)} for one in LAYERED))
-    short = {"-h"} | {setting.short for setting in LAYERED}
-    flags = (word.partition("=")[0] for word in words if word.startswith("-") and word != "-")
-    return any(flag not in own and flag[:2] not in short for flag in flags)
+    own = OWN_FLAGS.union({"-h"}, *map(flags_of, LAYERED))
+    return any(flag not in own and flag[:2] not in own for flag in flags_in(words))
 
 
 def add_nothing(_: argparse.ArgumentParser) -> None:
@@ -209,7 +227,7 @@ def add_runserver_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_export_options(parser: argparse.ArgumentParser) -> None:
-    """The kinds of the export, what it does with the files, and every setting."""
+    """The kinds of the export, and what it does with the files."""
     from penstock.interop.export.flags import FILES, KINDS, WISHES  # noqa: PLC0415 (serving does not pay for it)
 
     kinds = "; ".join(f"{name}: {kind.makes}" for name, kind in KINDS.items())
@@ -217,7 +235,6 @@ def add_export_options(parser: argparse.ArgumentParser) -> None:
     for flag, (metavar, choices, text) in (FILES | WISHES).items():
         how: dict[str, Any] = {"metavar": metavar, "choices": choices} if metavar else {"action": "store_true"}
         parser.add_argument(flag, default=argparse.SUPPRESS, help=text, **how)
-    add_settings(parser)
 
 
 def add_status_options(parser: argparse.ArgumentParser) -> None:
@@ -256,10 +273,10 @@ def add_site(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(flag, metavar=metavar, default=argparse.SUPPRESS, help=text)
 
 
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """One option for each setting of the table, under the table's headings."""
+def add_settings(parser: argparse.ArgumentParser, settings: Iterable[Setting]) -> None:
+    """One option for each of these settings, under the table's headings."""
     groups: dict[str, Any] = {}
-    for setting in LAYERED:
+    for setting in settings:
         if setting.group not in groups:
             groups[setting.group] = parser.add_argument_group(setting.group)
         group = groups[setting.group]
@@ -308,6 +325,7 @@ COMMANDS = (
         "serve the application",
         "Serves the application that TARGET names, or that is found here.",
         add_nothing,
+        settings=True,
         serves=True,
         usage="%(prog)s [OPTION ...] [TARGET]",
     ),
@@ -336,6 +354,7 @@ COMMANDS = (
         "Checks the project that `penstock serve` with the same arguments would serve: what is wrong, why it matters, "
         "and how to mend it. Ends with 1 when there are errors.",
         add_check_options,
+        settings=True,
         serves=True,
         usage="%(prog)s [OPTION ...] [TARGET]",
     ),
@@ -344,6 +363,7 @@ COMMANDS = (
         "show every setting and where it came from",
         "Shows what `penstock serve` with the same arguments would do, and why. Runs no code of yours.",
         add_json,
+        settings=True,
         serves=True,
         usage="%(prog)s [OPTION ...] [TARGET]",
     ),
@@ -414,6 +434,7 @@ COMMANDS = (
         "error what they cannot say. Prints them, unless --write names a directory. Of several sites it exports all, "
         "or the one whose name stands behind the kind.",
         add_export_options,
+        settings=True,
         usage="%(prog)s [OPTION ...] KIND [TARGET]",
     ),
 )

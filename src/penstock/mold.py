@@ -81,7 +81,7 @@ class Mold:
 
     def run(self) -> int:
         """Loads, then forks as it is told, until the supervisor ends it or goes away."""
-        gc.disable()  # what loading makes stays; looking through it again and again costs a tenth of the time
+        gc.disable()  # as at the start: see cli.serve()
         try:
             # Before another user: files with secrets may be root's alone. Nothing of the application runs in here.
             if self.generation > 1:

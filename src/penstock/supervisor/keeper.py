@@ -17,7 +17,14 @@ from penstock import capacity, log
 from penstock.admin.control import ControlServer
 from penstock.config import Config
 from penstock.errors import PenstockError
-from penstock.processes import INHERITED, become_subreaper, give_back_memory, send_signal
+from penstock.processes import (
+    INHERITED,
+    SETTLED,
+    become_subreaper,
+    forget_code,
+    give_back_memory,
+    send_signal,
+)
 from penstock.sockets import Listener, listen_all
 from penstock.supervisor.loop import Loop
 from penstock.supervisor.signals import SignalQueue
@@ -101,11 +108,16 @@ class Keeper(Loop, ABC):
     def prepare(self) -> None:
         """Becomes the parent of orphans, gives back memory that is free by now, and hears signals from here on."""
         become_subreaper()
-        # What reading the command line has left behind is a megabyte, and each process from here on would have it.
-        gc.collect()
         give_back_memory()
         self.signals = SignalQueue()
         self.poll.register(self.signals, select.POLLIN)
+        self.call_at(time.monotonic() + SETTLED, self.finish_start)
+
+    def finish_start(self) -> None:
+        """Does what the start should not wait for."""
+        gc.collect()
+        gc.enable()
+        forget_code()
 
     def be_found(self) -> None:
         """Writes the pid file and opens the control socket; an heir, when it takes over."""
@@ -137,6 +149,7 @@ class Keeper(Loop, ABC):
 
     def leave_behind(self) -> None:
         """In a process forked from here: gives up what is this one's alone."""
+        gc.enable()
         self.signals.close()
         for source, _ in self.watched.values():
             source.close()

@@ -17,12 +17,10 @@ from penstock.config import Config
 from penstock.errors import ConfigurationError, PenstockError, from_message
 from penstock.privileges import Identity, give_logs, identity_of
 from penstock.processes import (
-    SETTLED,
     Channel,
     Forked,
     Message,
     describe_status,
-    forget_code,
     memory_of,
     reap,
     send_signal,
@@ -105,7 +103,6 @@ class Supervisor(Keeper):
     def supervise(self) -> None:
         """The loop: wait, collect what happened, decide, act."""
         self.prepare()
-        self.call_at(time.monotonic() + SETTLED, forget_code)
         self.scoreboard = Scoreboard(self.slots, self.threads)
         # Held open by the supervisor alone: when it ends, however it ends, the kernel tells the workers.
         self.lifeline, self.life = os.pipe()
