@@ -1,5 +1,7 @@
 """No descriptors, no room on the disk, no threads: that request gets 503, the others go on, and the worker lives."""
 
+import contextlib
+import re
 import resource
 from pathlib import Path
 
@@ -59,6 +61,22 @@ def test_a_slow_large_body_that_finds_a_full_disk_gets_503_and_loses_no_beginnin
         client.send_request("/length", "Content-Length: 5000000", method="POST")
         client.send(b"x" * 3_000_000)
         assert client.response().status == 503
+    assert engine.get("/length").body == b"0"
+
+
+def test_a_large_body_that_finds_neither_memory_nor_a_file_gets_503(start, tmp_path):
+    engine = start(APP, bind=[str(tmp_path / "socket")])
+    engine.temp_dir.rmdir()
+    [used] = re.findall(r"VmData:\s+(\d+) kB", Path(f"/proc/{engine.process.pid}/status").read_text())
+    resource.prlimit(engine.process.pid, resource.RLIMIT_DATA, (int(used) * 1024 + 10_000_000,) * 2)
+    with engine.connect() as client:
+        client.send_request("/length", "Content-Length: 20000000", method="POST")
+        # So small that the pipes do not hold them: all that has come is to be copied into one block of memory.
+        with contextlib.suppress(BrokenPipeError):
+            for _ in range(30_000):
+                client.send(b"x" * 500)
+        response = client.response()
+        assert (response.status, response["Connection"]) == (503, "close")
     assert engine.get("/length").body == b"0"
 
 

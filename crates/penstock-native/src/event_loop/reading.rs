@@ -44,6 +44,11 @@ impl EventLoop {
                         self.dispatch(connection, request);
                         return;
                     }
+                    Large::Refused(refusal) => {
+                        self.scratch = scratch;
+                        self.refuse(connection, refusal);
+                        return;
+                    }
                     Large::Ended => {
                         self.scratch = scratch;
                         self.drop_connection(connection);
@@ -129,7 +134,8 @@ impl EventLoop {
             Err(Errno::INTR) => return Large::Received,
             Err(Errno::NOMEM) => {
                 connection.spools = true;
-                return if request.body.move_to_file(&settings.temp_dir).is_ok() { Large::No } else { Large::Ended };
+                let moved = request.body.move_to_file(&settings.temp_dir);
+                return if moved.is_ok() { Large::No } else { Large::Refused(NO_ROOM) };
             }
             Err(_) => return Large::Ended,
         };
@@ -141,7 +147,8 @@ impl EventLoop {
         }
         match self.decode(connection, &[]).1 {
             Verdict::Complete(request) => Large::Complete(request),
-            Verdict::More | Verdict::Refused(_) | Verdict::Elsewhere(_) => Large::Ended,
+            Verdict::Refused(refusal) => Large::Refused(refusal),
+            Verdict::More | Verdict::Elsewhere(_) => Large::Ended,
         }
     }
 
@@ -329,6 +336,8 @@ enum Large {
     Received,
     Waits,
     Complete(Box<Request>),
+    /// There is no room for it anywhere.
+    Refused(Refusal),
     /// The client has left.
     Ended,
 }
