@@ -22,23 +22,28 @@ WORDS_FIRST = "words that belong to no option stand before the options, right be
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with our way of saying what is wrong."""
+    """argparse, with our way of saying what is wrong. `called` is the parser of the command that the words name."""
+
+    called: "Parser | None" = None
+    flags: Sequence[str] = ()  # that may have been meant
 
     def error(self, message: str) -> NoReturn:
         """Raises UsageError; an unknown option comes with the most similar one."""
         unknown = re.match("argument COMMAND: invalid choice: '(.*?)'", message)
         if unknown:
             raise UsageError(f"there is no command {unknown[1]!r}", self.hint_for(unknown[1]))
-        word = message.rpartition(" ")[2].partition("=")[0]
-        hint = ""
-        if message.startswith("unrecognized"):
-            hint = nearest(word, [setting.flag for setting in LAYERED]) if word.startswith("-") else WORDS_FIRST
-        raise UsageError(message, hint or f"`{self.prog} --help` lists what there is")
+        stray = re.match(r"unrecognized arguments: ([^\s=]+)", message)
+        hint = self.hint_for_stray(stray[1]) if stray else ""
+        raise UsageError(message, hint or f"`{(self.called or self).prog} --help` lists what there is")
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         """Leaves after --help and --version. What cannot be printed is an error here, and not at Python's end."""
         sys.stdout.flush()
         super().exit(status, message)
+
+    def hint_for_stray(self, word: str) -> str:
+        """What a word may be meant to be that the command does not take; "" for a flag that is like no other."""
+        return nearest(word, (self.called or self).flags) if word.startswith("-") else WORDS_FIRST
 
     def hint_for(self, word: str) -> str:
         """What to do when a word stands where a command should: an application, an option's value, or a slip."""
@@ -99,8 +104,10 @@ def build_parser(words: Sequence[str]) -> Parser:
         if not called:
             continue
         command.add_options(adding)
+        parser.called, adding.flags = adding, list(adding._option_string_actions)
         if command.settings:
             add_settings(adding, LAYERED if is_read else asked_for(words))
+            adding.flags = [*adding.flags, *(setting.flag for setting in LAYERED)]
         if command.serves and has_foreign_flags(words):
             from penstock.gunicorn_flags import add_to  # noqa: PLC0415 (only for who brings Gunicorn's habits)
 

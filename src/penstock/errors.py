@@ -74,8 +74,9 @@ def from_message(message: dict[str, str]) -> PenstockError:
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str:
-    """`did you mean 'x'?` for the candidate most like `word`; "" when none is."""
+    """`did you mean 'x'?` for the candidate most like `word`, whatever dashes it begins with; "" when none is."""
     from difflib import get_close_matches  # noqa: PLC0415 (only wanted when something is wrong)
 
-    matches = get_close_matches(word, list(candidates), n=1)
-    return f"did you mean {matches[0]!r}?" if matches else ""
+    names = {candidate.lstrip("-"): candidate for candidate in candidates}
+    matches = get_close_matches(word.lstrip("-"), names, n=1)
+    return f"did you mean {names[matches[0]]!r}?" if matches else ""

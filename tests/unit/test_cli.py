@@ -7,12 +7,27 @@ import pytest
 
 from penstock.cgroups import Ground
 from penstock.cli import main, working_directory
+from penstock.command_line import WORDS_FIRST
 from penstock.settings import LAYERED
 
 
-def test_an_unknown_option_is_an_error_with_the_nearest_one(capsys):
-    assert main(["serve", "--worker", "3"]) == 2
-    assert capsys.readouterr().err == "error: unrecognized arguments: --worker\n\nhint: did you mean '--workers'?\n"
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["serve", "--worker", "3"], "did you mean '--workers'?"),
+        (["serve", "--worker=3", "app:application"], "did you mean '--workers'?"),
+        (["check", "--deplyo"], "did you mean '--deploy'?"),
+        (["status", "--jsn", "shop"], "did you mean '--json'?"),
+        (["status", "--workers"], "`penstock status --help` lists what there is"),
+        (["serve", "--bogus"], "`penstock serve --help` lists what there is"),
+        (["status", "shop", "blog"], WORDS_FIRST),
+    ],
+)
+def test_what_a_command_does_not_take_comes_with_the_nearest_option(capsys, words, hint):
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: unrecognized arguments: ")
+    assert error.endswith(f"hint: {hint}\n")
 
 
 @pytest.mark.parametrize("command", ["explain", "check", "serve"])
