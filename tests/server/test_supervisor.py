@@ -7,6 +7,8 @@ import signal
 import socket
 import sys
 import threading
+import time
+from collections import Counter
 
 import pytest
 from hello_site import hello
@@ -46,6 +48,22 @@ def test_every_worker_answers_and_everybody_leaves_with_a_term(serve):
     server.send("TERM")
     assert server.wait_for_end() == 0
     assert server.log.endswith("stopped\n")
+
+
+def test_connections_that_stay_are_shared_by_the_workers(serve):
+    server = serve(workers=2)
+    until = time.monotonic() + PATIENCE
+    while len({server.get() for _ in range(4)}) < 2:  # a worker is ready a moment before it listens
+        assert time.monotonic() < until
+    connections = [http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE) for _ in range(32)]
+    shares: Counter[bytes] = Counter()
+    for connection in connections:
+        connection.request("GET", "/")
+        shares[connection.getresponse().read()] += 1
+    # The one that the kernel wakes first would have them all, and the other one nothing to do.
+    assert len(shares) == 2 and min(shares.values()) >= 8, shares
+    for connection in connections:
+        connection.close()
 
 
 @pytest.mark.parametrize("name", ["INT", "QUIT"])

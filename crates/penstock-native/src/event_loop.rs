@@ -124,6 +124,8 @@ pub struct EventLoop {
     now: Instant,
     next_sweep: Option<Instant>,
     accept_again: Option<Instant>,
+    /// The connection that was accepted last, until its first request has come.
+    newest: Option<u64>,
     is_stopping: bool,
     /// A peer that may not speak the uwsgi protocol has been told of.
     has_turned_away: bool,
@@ -160,6 +162,7 @@ impl EventLoop {
             now,
             next_sweep: None,
             accept_again: None,
+            newest: None,
             is_stopping: false,
             has_turned_away: false,
             is_deaf: false,
@@ -207,11 +210,7 @@ impl EventLoop {
             self.sweep();
         }
         if self.accept_again.is_some_and(|at| self.now >= at) {
-            self.accept_again = None;
-            // Listening again can fail like accepting: then a connection waits until the next sweep tries again.
-            if !self.is_stopping && self.listen().is_err() {
-                self.pause_accepting();
-            }
+            self.accept_again();
         }
         did_something
     }

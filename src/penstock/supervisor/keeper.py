@@ -115,7 +115,7 @@ class Keeper(Loop, ABC):
 
     def finish_start(self) -> None:
         """Does what the start should not wait for."""
-        gc.collect()
+        gc.freeze()  # what is here by now is shared with the mold: to look through it would write to it
         gc.enable()
         forget_code()
 

@@ -13,10 +13,16 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Connections that are accepted in a row. Where several workers listen, one that took all of a burst would have work
-/// while the others wait for some.
+/// Connections that are accepted in a row.
 const MOST_ACCEPTS: usize = 64;
-const MOST_ACCEPTS_BESIDE_OTHERS: usize = 1;
+
+/// Where several workers listen, one that took all of a burst would have work while the others wait for some: and one
+/// whose processor is free can take 32 before another has got up. So each takes one, and the next when that one has
+/// sent its request, or after this time …
+const REST: Duration = Duration::from_millis(1);
+
+/// … then several: they are in no hurry, and whoever stands behind them may be.
+const MOST_AFTER_REST: usize = 8;
 
 /// Connections to accept when a stop begins: nobody else may be there to take them. Twice as many as the backlog holds
 /// by default.
@@ -37,16 +43,48 @@ impl EventLoop {
     }
 
     pub(super) fn stop_listening(&mut self) {
+        self.stop_accepting();
+        self.stop_watching_places();
+    }
+
+    fn stop_accepting(&self) {
         for listener in &self.listeners {
             // An error means that it was not registered: that is what is wanted.
             let _ = epoll::delete(&self.epoll, &listener.socket);
         }
-        self.stop_watching_places();
     }
 
     pub(super) fn accept(&mut self, index: usize) {
-        let most = if self.hub.settings.multiprocess { MOST_ACCEPTS_BESIDE_OTHERS } else { MOST_ACCEPTS };
-        self.accept_up_to(most, index);
+        if !self.hub.settings.multiprocess {
+            self.accept_up_to(MOST_ACCEPTS, index);
+        } else if let Some(id) = self.accept_up_to(1, index) {
+            // Who listens again is the last of those that the kernel wakes; else it would always wake the same one.
+            self.stop_accepting();
+            self.newest = Some(id);
+            self.accept_again = Some(self.now + REST);
+        }
+    }
+
+    /// A request has come. When it is that of the newest connection, the next one may come, too.
+    pub(super) fn note_request_of(&mut self, id: u64) {
+        if self.newest == Some(id) {
+            self.newest = None;
+            self.accept_again = Some(self.now);
+        }
+    }
+
+    /// It is time to listen again.
+    pub(super) fn accept_again(&mut self) {
+        self.accept_again = None;
+        if self.newest.take().is_some() {
+            for index in 0..self.listeners.len() {
+                self.accept_up_to(MOST_AFTER_REST, index);
+            }
+        }
+        // Listening can fail like accepting: then connections wait once more.
+        if self.accept_again.is_none() && self.listen().is_err() {
+            self.pause_accepting();
+        }
     }
 
     /// Accepts whoever waits now, before nobody does any more.
@@ -57,13 +95,15 @@ impl EventLoop {
         self.open_the_last_letters();
     }
 
-    fn accept_up_to(&mut self, most: usize, index: usize) {
+    /// The last of those that it has accepted.
+    fn accept_up_to(&mut self, most: usize, index: usize) -> Option<u64> {
+        let mut last = None;
         for _ in 0..most {
             if self.open >= self.hub.settings.max_connections {
                 self.pause_accepting();
-                return;
+                return None;
             }
-            let Some(listener) = self.listeners.get(index) else { return };
+            let listener = self.listeners.get(index)?;
             let (unix, is_uwsgi) = (listener.unix, listener.is_uwsgi);
             match acceptfrom_with(&listener.socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
                 Ok((socket, address)) => {
@@ -78,22 +118,26 @@ impl EventLoop {
                         true => Phase::Proxy,
                         false => Phase::Head,
                     };
-                    self.admit(socket, peer, index as u16, phase);
+                    let slot = self.admit(socket, peer, index as u16, phase);
+                    let connection = slot.and_then(|slot| self.slots[slot as usize].connection.as_ref());
+                    last = connection.map(|connection| connection.id);
                 }
-                Err(Errno::AGAIN) => return,
+                Err(Errno::AGAIN) => break,
                 // The client has left already, or a signal came.
                 Err(Errno::INTR | Errno::CONNABORTED | Errno::PROTO | Errno::NETDOWN | Errno::HOSTUNREACH) => {}
                 Err(_) => {
                     // No descriptors or no memory: those who are connected go on, the backlog waits for a while.
                     self.pause_accepting();
-                    return;
+                    return None;
                 }
             }
         }
+        last
     }
 
     pub(super) fn pause_accepting(&mut self) {
         self.stop_listening();
+        self.newest = None;
         self.accept_again = Some(self.now + ACCEPT_PAUSE);
     }
 

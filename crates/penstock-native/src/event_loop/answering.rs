@@ -13,6 +13,7 @@ impl EventLoop {
     /// A request is complete: a file answers it here, the application later.
     pub(super) fn dispatch(&mut self, mut connection: Box<Connection>, mut request: Box<Request>) {
         connection.phase = Phase::Answering;
+        self.note_request_of(connection.id);
         connection.close =
             !request.head.keep_alive || self.is_stopping || self.hub.settings.keep_alive_timeout.is_zero();
         request.arrived = self.now;

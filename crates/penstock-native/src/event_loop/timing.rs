@@ -36,6 +36,7 @@ impl EventLoop {
         self.is_stopping = true;
         self.stop_listening();
         self.accept_again = None;
+        self.newest = None;
         for index in 0..self.slots.len() as u32 {
             let Some(mut connection) = self.take(index) else { continue };
             if connection.phase == Phase::Sending {
