@@ -61,16 +61,17 @@ def measure_row(
     failures = {name: missing[name] for name in row.servers() if name in missing and name in chosen}
     busy = round(os.getloadavg()[0], 2)
     rounds = min(rounds, row.most_rounds)
-    turns = [LOOP] * bool(row.in_process) + [name for name in row.servers() if name in chosen]
+    turns = [name for name in row.servers() if name in chosen]
+    loops = [in_process(row.in_process, options)] if row.in_process else []
     for turn in range(rounds):
         for name in turns:
             if name in failures:
                 continue
             try:
-                if name == LOOP:
-                    sample = in_process(row.in_process, options)
-                else:
-                    sample = row.measurement(SERVERS[name], options)
+                sample = row.measurement(SERVERS[name], options)
+                if row.in_process:
+                    loops.append(in_process(row.in_process, options))
+                    sample |= part_of(loops[-2:], sample)
             except (LoadError, ServerError) as error:
                 failures[name] = str(error)
                 print(f"  {turn + 1}/{rounds} {name} failed: {error}", file=sys.stderr)
@@ -78,11 +79,21 @@ def measure_row(
             samples.setdefault(name, []).append(sample)
             figures = ", ".join(f"{metric} {value:,.4g}" for metric, value in sample.items())
             print(f"  {turn + 1}/{rounds} {name}: {figures}", file=sys.stderr)
+    samples |= {LOOP: loops} if loops else {}
     # A server that failed in one of the rounds has no median: its failure is what there is to say.
-    medians = {name: median(samples[name]) for name in turns if name in samples and name not in failures}
+    medians = {name: median(samples[name]) for name in [LOOP, *turns] if name in samples and name not in failures}
     left_out = row.reasons() | {name: "not asked for" for name in row.servers() if name not in chosen}
     verdicts = row.judge(Figures(medians))
     return report.RowResult(row.title, rounds, options.seconds, medians, samples, failures, left_out, verdicts, busy)
+
+
+def part_of(loops: list[Sample], sample: Sample) -> Sample:
+    """The rate as a part of the application's own in a loop right before and right after, and the same by CPU time.
+
+    What else the machine does comes and goes within seconds: a loop of another moment would tell more of that.
+    """
+    rate, cpu_us = (statistics.mean(loop[metric] for loop in loops) for metric in ("rate", "cpu_us"))
+    return {"of_loop": sample["rate"] / rate, "of_loop_by_cpu": cpu_us / sample["cpu_us"]}
 
 
 def median(samples: list[Sample]) -> Sample:

@@ -99,10 +99,9 @@ def absolute(
 
 def part_of_loop(work: str, target: str, figures: Figures, *, bound: float) -> Verdict:
     """Our rate as a part of the application's own in a loop, and the same by CPU time."""
-    ours, loop, best = figures.get(OURS, "rate"), figures.get(LOOP, "rate"), figures.best("rate")
-    peer = "-" if best is None or loop is None else f"{best[0]} {best[1] / loop:.2f}"
-    if ours is None or loop is None:
-        return Verdict(work, target, number(ours, "/s"), peer)
-    by_cpu = figures.medians[LOOP]["cpu_us"] / figures.medians[OURS]["cpu_us"]
-    shown = f"{number(ours, '/s')} of {number(loop, '/s')}"
-    return Verdict(work, target, shown, peer, f"{ours / loop:.2f} (by CPU {by_cpu:.2f})", ours / loop >= bound)
+    ours, best = figures.get(OURS, "of_loop"), figures.best("of_loop")
+    shown = f"{number(figures.get(OURS, 'rate'), '/s')} of {number(figures.get(LOOP, 'rate'), '/s')}"
+    if ours is None:
+        return Verdict(work, target, shown, peer_text(best, ""))
+    by_cpu = number(figures.get(OURS, "of_loop_by_cpu"))
+    return Verdict(work, target, shown, peer_text(best, ""), f"{ours:.3g} (by CPU {by_cpu})", ours >= bound)
