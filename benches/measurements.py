@@ -384,24 +384,33 @@ def first_response(server: Server, _options: Options) -> Sample:
 
 
 SLOW_SECONDS = 40.0
+HONEST_SECONDS = 8.0
 
 
 def attacked(kind: str, count: int) -> Measurement:
+    """Honest clients beside slow ones, and alone right before and after: the machine is not the same all the time."""
+
     def measure(server: Server, options: Options) -> Sample:
+        def alone() -> float:
+            return Wrk(running.url(), HONEST_SECONDS / 2, 8).finish(may_fail=True).rate
+
         with server.running(Setup("django_mixed", threads=4, connections=2 * count)) as running:
-            alone = load_sample(running, options, connections=8)["rate"]
+            wrk(running.url(), options.seconds / 4, 8)
+            before = alone()
             rest = memory_bytes(running.pid)
             with (
                 peak_memory(running.pid, 0.5) as peak,
                 clients(kind, running.port, count, SLOW_SECONDS) as slow,
             ):
-                honest = Wrk(running.url(), options.seconds, 8).finish(may_fail=True)
+                honest = Wrk(running.url(), HONEST_SECONDS, 8).finish(may_fail=True)
                 # Those that trickle must all end, so that "none is open" has to be said; those that read need not.
                 ends = ({} if kind == "read" else {"open": 0}) | slow.finish()
+            # Some have not recovered yet: 0 is not their rate.
+            alone_rate = statistics.mean(rate for rate in (before, alone()) if rate)
         return {
-            "alone_rate": alone,
+            "alone_rate": alone_rate,
             "rate": honest.rate,
-            "kept": honest.rate / alone,
+            "kept": honest.rate / alone_rate,
             "memory_mb": (peak.bytes - rest) / 1e6,
             **{f"slow: {end}": number for end, number in sorted(ends.items())},
         }

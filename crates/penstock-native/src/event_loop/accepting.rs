@@ -82,7 +82,7 @@ impl EventLoop {
             }
         }
         // Listening can fail like accepting: then connections wait once more.
-        if self.accept_again.is_none() && self.listen().is_err() {
+        if self.accept_again.is_none() && !self.is_stopping && self.listen().is_err() {
             self.pause_accepting();
         }
     }
