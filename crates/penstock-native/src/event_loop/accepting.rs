@@ -95,7 +95,7 @@ impl EventLoop {
         self.open_the_last_letters();
     }
 
-    /// The last of those that it has accepted.
+    /// The id of the last one that was accepted; None when accepting has been paused.
     fn accept_up_to(&mut self, most: usize, index: usize) -> Option<u64> {
         let mut last = None;
         for _ in 0..most {
@@ -118,9 +118,7 @@ impl EventLoop {
                         true => Phase::Proxy,
                         false => Phase::Head,
                     };
-                    let slot = self.admit(socket, peer, index as u16, phase);
-                    let connection = slot.and_then(|slot| self.slots[slot as usize].connection.as_ref());
-                    last = connection.map(|connection| connection.id);
+                    last = self.admit(socket, peer, index as u16, phase);
                 }
                 Err(Errno::AGAIN) => break,
                 // The client has left already, or a signal came.
@@ -141,8 +139,8 @@ impl EventLoop {
         self.accept_again = Some(self.now + ACCEPT_PAUSE);
     }
 
-    /// Makes a socket one of our connections. Its slot; None when the system refuses to watch it.
-    pub(super) fn admit(&mut self, socket: OwnedFd, peer: Peer, listener: u16, phase: Phase) -> Option<u32> {
+    /// Makes a socket one of our connections. Its id, whose lower half is its slot; None when the system refuses to watch it.
+    pub(super) fn admit(&mut self, socket: OwnedFd, peer: Peer, listener: u16, phase: Phase) -> Option<u64> {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
             (self.slots.len() - 1) as u32
@@ -182,6 +180,6 @@ impl EventLoop {
         self.sweep_later();
         self.hub.scoreboard.add(Counter::ConnectionsAccepted, 1);
         self.hub.scoreboard.set(Counter::ConnectionsOpen, self.open as u64);
-        Some(slot)
+        Some(id)
     }
 }

@@ -294,9 +294,9 @@ impl EventLoop {
             return;
         }
         let peer = Peer::new(peer, &settings.trust);
-        let Some(slot) = self.admit(socket, peer, letter.listener, Phase::Head) else { return };
+        let Some(id) = self.admit(socket, peer, letter.listener, Phase::Head) else { return };
         self.hub.scoreboard.add(Counter::ConnectionsTaken, 1);
-        let Some(mut connection) = self.take(slot) else { return };
+        let Some(mut connection) = self.take(id as u32) else { return };
         connection.is_placed = !is_front;
         if letter.bytes.is_empty() {
             connection.deadline = self.now + self.hub.settings.keep_alive_timeout;
