@@ -11,6 +11,7 @@ import os
 import socket
 import stat
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from penstock.errors import CannotBind
@@ -19,7 +20,12 @@ from penstock.systemd import Passed
 # A unix socket has none, and PEP 3333 wants SERVER_PORT never to be empty: Wagtail makes a number of it.
 UNIX_PORT = "80"
 SO_ATTACH_FILTER = 26  # socket(7); Python has no name for it
-DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)  # linux/filter.h: BPF_RET | BPF_K, take no byte
+# linux/filter.h: load the flags of the TCP header (byte 13); if SYN is among them take no byte, else all.
+DROP_SYN = b"".join(
+    struct.pack("HBBI", *instruction)
+    for instruction in ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
+)
+TCP_SYN_RECV, TCP_LISTEN = 3, 10  # linux/tcp_states.h, and the column st of proc_net_tcp
 IP_MINTTL, IPV6_MINHOPCOUNT = 21, 73  # ip(7), linux/in6.h; Python has no names for them
 
 
@@ -50,23 +56,29 @@ class Listener(NamedTuple):
         return self.kind == "unix" or is_loopback(self.socket.getsockname()[0])
 
     def hold_off(self) -> None:
-        """Lets no connection come about any more; those that wait to be accepted stay.
+        """Lets nobody begin to connect any more. Who has begun will be connected; who waits to be accepted stays.
 
         Who asks for a TCP connection is not heard, and asks again after a second.
         """
         if self.kind == "unix":
             self.refuse()
             return
-        instructions = ctypes.create_string_buffer(DROP_ALL)
-        program = struct.pack("HL", 1, ctypes.addressof(instructions))
+        instructions = ctypes.create_string_buffer(DROP_SYN)
+        program = struct.pack("HL", len(DROP_SYN) // 8, ctypes.addressof(instructions))
         try:
             self.socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
         except PermissionError:
             # Linux 6.18 lets only root attach one to TCP. Anybody may drop what did not set out with the highest TTL:
-            # common systems begin with 64 or 128.
+            # common systems begin with 64 or 128. The connections of who has begun inherit that: the engine takes it
+            # off them when it stops.
             self.socket.setsockopt(socket.IPPROTO_IP, IP_MINTTL, 255)
             if self.socket.family == socket.AF_INET6:
                 self.socket.setsockopt(socket.IPPROTO_IPV6, IPV6_MINHOPCOUNT, 255)
+
+    @property
+    def is_being_connected_to(self) -> bool:
+        """Somebody's TCP connection comes about: its first packet has arrived, and its third has not."""
+        return self.kind == "tcp" and any(tcp_sockets(self.socket.getsockname()[1], TCP_SYN_RECV))
 
     def refuse(self) -> None:
         """Refuses connections from now on, in every process; those that wait to be accepted on TCP are reset."""
@@ -237,14 +249,18 @@ def refusal(error: OSError, address: str, port: int) -> CannotBind:
     return CannotBind(message, hint)
 
 
-def holder_of(port: int) -> str:
-    """`pid N (command)` of a process that listens on a TCP port, as far as this user may see; else ""."""
-    inodes = set()
+def tcp_sockets(port: int, state: int) -> Iterator[str]:
+    """The inodes of this machine's sockets with a local port that are in a state; "0" where there is none yet."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with contextlib.suppress(OSError), open(table) as file:
             for fields in (line.split() for line in file.readlines()[1:]):
-                if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:  # 0A: TCP_LISTEN
-                    inodes.add(f"socket:[{fields[9]}]")
+                if int(fields[3], 16) == state and int(fields[1].rpartition(":")[2], 16) == port:
+                    yield fields[9]
+
+
+def holder_of(port: int) -> str:
+    """`pid N (command)` of a process that listens on a TCP port, as far as this user may see; else ""."""
+    inodes = {f"socket:[{inode}]" for inode in tcp_sockets(port, TCP_LISTEN)}
     for link in glob.iglob("/proc/[0-9]*/fd/*"):
         with contextlib.suppress(OSError):
             if os.readlink(link) in inodes:

@@ -34,12 +34,14 @@ class Response:
 class Client:
     """One connection."""
 
-    def __init__(self, address: str | tuple) -> None:
+    def __init__(self, address: str | tuple, ttl: int | None = None) -> None:
         if isinstance(address, str):
             self.socket = socket.socket(socket.AF_UNIX)
         else:
             self.socket = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if ttl:
+            self.socket.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
         self.socket.settimeout(PATIENCE)
         self.socket.connect(address)
         self.received = b""

@@ -4,6 +4,7 @@ import signal
 import socket
 
 import pytest
+from raw_client import Client
 
 APP = "waits"
 
@@ -56,6 +57,18 @@ def test_a_response_that_is_on_its_way_is_finished(start):
         response = client.ask("/one")
         assert (response.status, response["Connection"]) == (200, "close")
         assert client.rest() == b""
+    engine.wait_for_clean_end()
+
+
+def test_who_connected_while_others_were_held_off_by_their_ttl_is_answered(start):
+    engine = start(APP)
+    assert engine.get("/holds_off").status == 200
+    with Client(tuple(engine.addresses[0]), ttl=255) as client:
+        client.socket.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 64)
+        client.send_request("/fast")
+        engine.begin_stop()
+        response = client.response()
+        assert (response.body, response["Connection"]) == (b"/fast", "close")
     engine.wait_for_clean_end()
 
 

@@ -4,9 +4,9 @@ use pyo3::prelude::*;
 use rustix::fs::{fcntl_get_seals, fstat, SealFlags};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::mm::{mmap, MapFlags, ProtFlags};
-use std::ffi::c_long;
+use std::ffi::{c_int, c_long};
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::AtomicU64;
 
 /// Maps the whole of a memory file that is shared with other processes, for as long as this process lives.
@@ -36,6 +36,18 @@ pub fn duplicate(number: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: only -1 must not be borrowed. The number is not kept, and a wrong one makes the kernel answer EBADF.
     let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
     Ok(fcntl_dupfd_cloexec(borrowed, 3)?)
+}
+
+/// Has a connection take packets whatever their TTL, where its listener wanted the highest and it has inherited that.
+pub fn take_any_ttl(socket: BorrowedFd<'_>) {
+    const IPV6_MINHOPCOUNT: c_int = 73; // linux/in6.h
+    let any: c_int = 0;
+    let length = size_of::<c_int>() as libc::socklen_t;
+    for (level, option) in [(libc::IPPROTO_IP, libc::IP_MINTTL), (libc::IPPROTO_IPV6, IPV6_MINHOPCOUNT)] {
+        // SAFETY: the kernel reads `length` bytes at `any`, which outlives the call. An error means that this is a
+        // socket of another family: then there is nothing to take off.
+        unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const any).cast(), length) };
+    }
 }
 
 /// Raises an exception in another Python thread, at its next bytecode. Nothing happens when there is no such thread.

@@ -138,8 +138,9 @@ class FrontHandle:
             self.start()
 
     def stop(self) -> None:
-        """Has it finish what it holds, and ends it when that takes too long."""
-        send_signal(self.pid, signal.SIGTERM)
+        """Has it finish what it holds, and ends it when that takes too long; if it is there."""
+        if self.pid:
+            send_signal(self.pid, signal.SIGTERM)
 
         def kill() -> None:
             if self.pid:

@@ -327,8 +327,7 @@ class Sites(Keeper):
             self.act(self.state.stop_all(time.monotonic(), at_once=at_once))
             return
         self.is_stopping = True
-        self.hold_off()
-        self.front.stop()
+        self.hold_off(then=self.front.stop)
 
     def start_upgrade(self, on_decided: Decided) -> None:
         """Starts a new parent, to which this one hands its sockets over when the sites that serve here serve there.

@@ -39,6 +39,12 @@ if TYPE_CHECKING:
 # again after one (RFC 6298 2.1).
 HELD_OFF = 0.5
 
+# Seconds at a stop, before that, for those who have begun to connect: a client on the other side of the world, whose
+# second packet was lost and sent again after one. They are looked for so often; the first time after a packet that
+# was just being read has been dealt with.
+CONNECTING = 2
+LOOK_EVERY = 0.005
+
 # Hears of success (None), or the error as PenstockError.to_message gives it.
 Decided = Callable[[dict[str, str] | None], None]
 
@@ -134,18 +140,27 @@ class Keeper(Loop, ABC):
             except OSError as error:
                 log.warning(f"pid_file {path} cannot be written: {error.strerror}")
 
-    def hold_off(self) -> None:
-        """Lets no connection come about any more, unless somebody else accepts it."""
+    def hold_off(self, then: Callable[[], None]) -> None:
+        """Lets nobody begin to connect any more, unless somebody else accepts it; calls `then` when all who had have."""
         ours = [] if self.has_handed_over else [listener for listener in self.listeners if listener.is_ours]
         for listener in ours:
             with contextlib.suppress(OSError):  # without it, who comes now is reset when we have left
                 listener.hold_off()
+        over = time.monotonic() + CONNECTING
 
         def refuse() -> None:
             for listener in ours:
                 listener.refuse()
 
-        self.call_at(time.monotonic() + HELD_OFF, refuse)
+        def look() -> None:
+            now = time.monotonic()
+            if now < over and any(listener.is_being_connected_to for listener in ours):
+                self.call_at(now + LOOK_EVERY, look)
+                return
+            self.call_at(now + HELD_OFF, refuse)
+            then()
+
+        self.call_at(time.monotonic() + LOOK_EVERY, look)
 
     def leave_behind(self) -> None:
         """In a process forked from here: gives up what is this one's alone."""

@@ -343,7 +343,7 @@ class Supervisor(Keeper):
                     for pid in self.molds:
                         send_signal(pid, signal.Signals["SIG" + name])
                 case state.HoldOff():
-                    self.hold_off()
+                    self.hold_off(then=lambda: self.act(self.state.held_off()))
                 case state.StopCompanions(at_once):
                     if self.companions:
                         self.companions.stop(at_once)

@@ -62,7 +62,7 @@ class SignalMolds(NamedTuple):
 
 
 class HoldOff(NamedTuple):
-    """Let no connection come about any more: the workers accept those that wait, and then nobody does."""
+    """Let nobody begin to connect any more, and call held_off() when all who had begun are connected."""
 
 
 class StopCompanions(NamedTuple):
@@ -267,8 +267,6 @@ class State:
         self.stop_by = now + KILL_AFTER + (0 if at_once else self.limits.graceful_timeout)
         molds = [generation for generation, mold in self.molds.items() if not mold.has_failed] if first else []
         actions: list[Action] = [StopMold(generation) for generation in molds]
-        if first and self.serving:
-            actions.append(HoldOff())
         if first and self.trial is not None:
             actions.append(Settle(self.trial, self.error or unexpected("the supervisor is stopping")))
         if first and not self.error:
@@ -276,11 +274,21 @@ class State:
         for worker in self.workers.values():
             worker.is_leaving = True
             worker.kill_at = self.stop_by
-            if worker.pid:
-                actions.append(Signal(worker.pid, "QUIT" if at_once else "TERM"))
+        if self.serving and not at_once:
+            actions.append(HoldOff())
+        else:
+            actions += self.signal_workers("QUIT" if at_once else "TERM")
         if self.has_companions:
             actions.append(StopCompanions(at_once))
         return actions + self.finish()
+
+    def held_off(self) -> list[Action]:
+        """Nobody connects any more: the workers accept those who wait, and leave when they have answered."""
+        return self.signal_workers("TERM")
+
+    def signal_workers(self, name: str) -> list[Action]:
+        """Sends all workers that there are a signal."""
+        return [Signal(worker.pid, name) for worker in self.workers.values() if worker.pid]
 
     def companions_left(self) -> list[Action]:
         """Nothing runs beside the web any more, at a stop."""

@@ -367,7 +367,8 @@ def test_one_worker_always_remains():
 def test_a_stop_is_graceful_and_ends_when_everybody_has_left():
     world = World().boot()
     leave = [Signal(1001, "TERM"), Signal(1002, "TERM")]
-    assert world.do(world.state.stop(world.now)) == [StopMold(1), HoldOff(), *leave]
+    assert world.do(world.state.stop(world.now)) == [StopMold(1), HoldOff()]
+    assert world.do(world.state.held_off()) == leave
     assert world.exit(1001, "exited with status 0") == []
     assert world.do(world.state.mold_exited(1, "was killed by SIGTERM", world.now)) == []
     assert world.exit(1002, "exited with status 0") == [Finish(None)]

@@ -6,10 +6,12 @@ use crate::connection::{break_off, push_explained, status_text, Connection, Phas
 use crate::deadlines::{Overdue, Stage};
 use crate::hub::Late;
 use crate::output::Flushed;
+use crate::raw;
 use crate::scoreboard::Counter;
 use crate::unread;
 use penstock_http::{Refusal, Turn, Version};
 use rustix::net::{shutdown, Shutdown};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 /// A connection that was opened or used so shortly before a stop may have a request on its way to us: it is awaited
@@ -37,6 +39,10 @@ impl EventLoop {
         self.stop_listening();
         self.accept_again = None;
         self.newest = None;
+        // Who connected while the supervisor held others off may be deaf: see hold_off() in sockets.py.
+        for wire in self.slots.iter().filter_map(|slot| slot.wire.as_ref()) {
+            raw::take_any_ttl(wire.socket.as_fd());
+        }
         for index in 0..self.slots.len() as u32 {
             let Some(mut connection) = self.take(index) else { continue };
             if connection.phase == Phase::Sending {
