@@ -8,6 +8,7 @@ import signal
 
 import pytest
 from asked_sites import THREE_SITES, ask, site_of, snapshot, wait_until_up
+from far_client import FarClient
 from prometheus_client.parser import text_string_to_metric_families
 from running_penstock import PATIENCE
 
@@ -184,6 +185,17 @@ def test_what_a_front_had_counted_is_not_lost_with_it(server):
 
 def test_stop_without_a_name_ends_everything(server):
     assert server.command("stop") == ("", "", 0)
+    assert server.wait_for_end() == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may attach a filter to a client's socket")
+def test_who_has_begun_to_connect_at_a_stop_is_answered_by_its_site(server):
+    with FarClient(server.port) as client:
+        server.send("TERM")
+        client.hear()
+        client.send(b"GET /late HTTP/1.1\r\nHost: blog.example\r\n\r\n")
+        response = client.response()
+        assert (response.status, response.body) == (200, b"blog  /late ")
     assert server.wait_for_end() == 0
 
 

@@ -141,7 +141,10 @@ class Keeper(Loop, ABC):
                 log.warning(f"pid_file {path} cannot be written: {error.strerror}")
 
     def hold_off(self, then: Callable[[], None]) -> None:
-        """Lets nobody begin to connect any more, unless somebody else accepts it; calls `then` when all who had have."""
+        """Lets nobody begin to connect any more, unless somebody else accepts it.
+
+        Calls `then` when those who have begun are connected, or their time is over.
+        """
         ours = [] if self.has_handed_over else [listener for listener in self.listeners if listener.is_ours]
         for listener in ours:
             with contextlib.suppress(OSError):  # without it, who comes now is reset when we have left
