@@ -149,7 +149,7 @@ class Keeper(Loop, ABC):
         for listener in ours:
             with contextlib.suppress(OSError):  # without it, who comes now is reset when we have left
                 listener.hold_off()
-        over = time.monotonic() + CONNECTING
+        over = time.monotonic() + min(CONNECTING, self.config.graceful_timeout)
 
         def refuse() -> None:
             for listener in ours:
