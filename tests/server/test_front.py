@@ -1,6 +1,7 @@
 """Many sites behind one front: each request reaches its own, in order, whatever its connection was used for before."""
 
 import json
+import os
 import signal
 import time
 
@@ -26,6 +27,10 @@ def test_a_kept_connection_stays_with_its_site(front):
             client.send(request("shop.test"))
             assert site_of(client.response()) == "shop"
     assert front.stats()["connections_handed"] == before + 1
+
+
+def test_a_front_waits_for_its_turn_on_a_busy_processor(front):
+    assert os.sched_getscheduler(front.process.pid) == os.SCHED_BATCH
 
 
 def test_a_connection_that_alternates_reaches_each_site_in_turn(front):

@@ -290,7 +290,10 @@ impl EventLoop {
         } else {
             letter.peer
         };
-        if usize::from(letter.listener) >= settings.listeners || rustix::io::ioctl_fionbio(&socket, true).is_err() {
+        // The front's connections do not block; a site may have changed that.
+        if usize::from(letter.listener) >= settings.listeners
+            || is_front && rustix::io::ioctl_fionbio(&socket, true).is_err()
+        {
             return;
         }
         let peer = Peer::new(peer, &settings.trust);
