@@ -21,10 +21,7 @@ from penstock.systemd import Passed
 UNIX_PORT = "80"
 SO_ATTACH_FILTER = 26  # socket(7); Python has no name for it
 # linux/filter.h: load the flags of the TCP header (byte 13); if SYN is among them take no byte, else all.
-DROP_SYN = b"".join(
-    struct.pack("HBBI", *instruction)
-    for instruction in ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
-)
+DROP_SYN = ((0x30, 0, 0, 13), (0x45, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
 TCP_SYN_RECV, TCP_LISTEN = 3, 10  # linux/tcp_states.h, and the column st of proc_net_tcp
 IP_MINTTL, IPV6_MINHOPCOUNT = 21, 73  # ip(7), linux/in6.h; Python has no names for them
 
@@ -63,8 +60,9 @@ class Listener(NamedTuple):
         if self.kind == "unix":
             self.refuse()
             return
-        instructions = ctypes.create_string_buffer(DROP_SYN)
-        program = struct.pack("HL", len(DROP_SYN) // 8, ctypes.addressof(instructions))
+        packed = (struct.pack("HBBI", *instruction) for instruction in DROP_SYN)
+        instructions = ctypes.create_string_buffer(b"".join(packed))
+        program = struct.pack("HL", len(DROP_SYN), ctypes.addressof(instructions))
         try:
             self.socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
         except PermissionError:

@@ -1,14 +1,19 @@
 """A client whose handshake takes as long as a test wants, for stops that come in the middle of it. Only for root."""
 
 import ctypes
+import os
 import socket
 import struct
 
+import pytest
 from raw_client import PATIENCE, Client
+
+from penstock.sockets import TCP_SYN_RECV, tcp_sockets
 
 DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)  # linux/filter.h: BPF_RET | BPF_K, take no byte
 SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27  # socket(7); Python has no names for them
-SYN_RECV = "03"  # the server has had the first packet of a connection, and not the third
+
+for_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may attach a filter to a client's socket")
 
 
 class FarClient(Client):
@@ -27,16 +32,9 @@ class FarClient(Client):
         place = struct.pack("HL", 1, ctypes.addressof(program))
         self.socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, place)
         self.socket.connect_ex(("127.0.0.1", port))
-        while SYN_RECV not in states_at(port):
+        while not any(tcp_sockets(port, TCP_SYN_RECV)):
             pass
 
     def hear(self) -> None:
         self.socket.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
         self.socket.settimeout(PATIENCE)
-
-
-def states_at(port: int) -> list[str]:
-    """The states of this machine's IPv4 sockets with a local port, as the system's table has them."""
-    with open("/proc/net/tcp") as table:
-        rows = [line.split() for line in table]
-    return [row[3] for row in rows if row[1].endswith(f":{port:04X}")]

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 from asked_sites import THREE_SITES, ask, site_of, snapshot, wait_until_up
-from far_client import FarClient
+from far_client import FarClient, for_root
 from prometheus_client.parser import text_string_to_metric_families
 from running_penstock import PATIENCE
 
@@ -188,7 +188,7 @@ def test_stop_without_a_name_ends_everything(server):
     assert server.wait_for_end() == 0
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may attach a filter to a client's socket")
+@for_root
 def test_who_has_begun_to_connect_at_a_stop_is_answered_by_its_site(server):
     with FarClient(server.port) as client:
         server.send("TERM")

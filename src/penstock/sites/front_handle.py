@@ -139,8 +139,9 @@ class FrontHandle:
 
     def stop(self) -> None:
         """Has it finish what it holds, and ends it when that takes too long; if it is there."""
-        if self.pid:
-            send_signal(self.pid, signal.SIGTERM)
+        if not self.pid:
+            return
+        send_signal(self.pid, signal.SIGTERM)
 
         def kill() -> None:
             if self.pid:

@@ -139,7 +139,8 @@ impl EventLoop {
         self.accept_again = Some(self.now + ACCEPT_PAUSE);
     }
 
-    /// Makes a socket one of our connections. Its id, whose lower half is its slot; None when the system refuses to watch it.
+    /// Makes a socket one of our connections. Its id, whose lower half is its slot; None when the system refuses to
+    /// watch it.
     pub(super) fn admit(&mut self, socket: OwnedFd, peer: Peer, listener: u16, phase: Phase) -> Option<u64> {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
